@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /api/auth/login: is this the AUTH_KEY? Nothing is issued; the page keeps
+ * the key and sends it with each request. Its answers have a form of their own.
+ */
+#include "admin-cgi/admin.h"
+
+static enum err
+check_login(struct req *req)
+{
+	struct json_object *body;
+	struct str key;
+
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = req_text(req, body, "auth_key", &key);
+	return e == ERR_OK ? req_try_key(req, key) : e;
+}
+
+static enum err
+login(struct req *req)
+{
+	enum err e = check_login(req);
+	const char *text = e == ERR_OK             ? msg(req, MSG_LOGIN_OK)
+			   : e == ERR_UNAUTHORIZED ? msg(req, MSG_LOGIN_REFUSED)
+						   : err_text(&req->info, e);
+
+	req_bare(req, err_status(e));
+	out_open(&req->data, NULL, '{');
+	out_bool(&req->data, "success", e == ERR_OK);
+	out_cstr(&req->data, "message", text);
+	out_close(&req->data, '}');
+	return ERR_OK;
+}
+
+const struct route routes_auth[] = {
+    {METHOD_POST, "/api/auth/login", login, true},
+    {0},
+};

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands that show the configuration: check-config for people, env for start.sh
+ * and the web servers' files.
+ */
+#include "admin-cgi/cli.h"
+
+#include "lib/db.h"
+#include "lib/migrate.h"
+#include "lib/setting.h"
+#include "lib/str.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+/* --- check-config --- */
+
+static void
+print_variables(const struct conf *conf)
+{
+	const char *name;
+	const char *default_text;
+
+	for (size_t i = 0; conf_variable(i, &name, &default_text); i++) {
+		AUTO_FREE char *value = conf_value(conf, i);
+
+		printf("%-33s %s\n", name, value);
+	}
+}
+
+/* Looks without making anything: a database that is not there yet is no fault. */
+static enum err
+print_database(const struct conf *conf, struct errinfo *info)
+{
+	struct db *db = NULL;
+	enum err e;
+
+	if (db_dialect_of(conf->database_dsn) == DB_SQLITE) {
+		FILE *f = fopen(conf->database_dsn, "rb");
+
+		if (f == NULL) {
+			puts("database: will be made by `gpt-load prepare`");
+			return ERR_OK;
+		}
+		fclose(f);
+	}
+	e = db_open(conf, &db, info);
+	if (e == ERR_OK) {
+		e = migrate_check(db, info);
+		printf("database: answers; %s\n",
+		       e == ERR_OK ? "its schema is this version's"
+				   : "`gpt-load prepare` will bring it to this version");
+		e = ERR_OK;
+	}
+	db_close(db);
+	return e;
+}
+
+static void
+warn_weak(const char *name, const char *secret)
+{
+	const char *why = secret != NULL ? conf_weakness(secret) : NULL;
+
+	if (why != NULL)
+		fprintf(stderr, "gpt-load: warning: %s is weak: %s\n", name, why);
+}
+
+int
+cli_check_config(struct conf *conf, int argc, char **argv)
+{
+	struct errinfo info = {""};
+	enum err e;
+
+	(void)argv;
+	if (argc > 1) {
+		fputs("gpt-load: check-config takes no argument\n", stderr);
+		return CLI_USAGE;
+	}
+	printf("file read: %s\n\n", conf->file != NULL ? conf->file : "none");
+	print_variables(conf);
+	putchar('\n');
+	e = print_database(conf, &info);
+	if (e != ERR_OK)
+		return cli_error(e, &info);
+	warn_weak("AUTH_KEY", conf->auth_key);
+	warn_weak("ENCRYPTION_KEY", conf->encryption_key);
+	return CLI_OK;
+}
+
+/* --- env --- */
+
+/* Descriptors of the web server: two a stream. lighttpd counts them in 16 bits. */
+#define WEB_FDS_MAX 40000
+/* Connections are half of that, less what it needs itself. */
+#define WEB_FDS_SPARE 128
+/* Beyond the longest that an exchange may be silent. */
+#define WRITE_IDLE_SPARE_S 60
+#define SHUTDOWN_SPARE_S   5
+/* What a time-out of a web server's configuration may be, in seconds. */
+#define WEB_TIMEOUT_MAX_S 65000
+
+static void
+print_text(const char *name, const char *value)
+{
+	printf("%s='", name);
+	for (; *value != '\0'; value++) {
+		if (*value == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*value);
+	}
+	puts("'");
+}
+
+static void
+print_number(const char *name, int64_t value)
+{
+	printf("%s='%lld'\n", name, (long long)value);
+}
+
+/* The longest request_timeout in force, so that the web server never cuts an
+ * exchange before we answer; the default where there is no database yet. */
+static int64_t
+request_timeout(const struct conf *conf)
+{
+	const struct setting_def *def = setting_def(SETTING_REQUEST_TIMEOUT);
+	int64_t longest = 0;
+	struct settings s;
+	struct db *db = NULL;
+
+	check(str_to_i64(str_of(def->default_text), 0, INT64_MAX, &longest));
+	if (db_open(conf, &db, NULL) == ERR_OK && migrate_check(db, NULL) == ERR_OK &&
+	    settings_load(db, &s, NULL) == ERR_OK) {
+		longest = MAX(longest, s.v[SETTING_REQUEST_TIMEOUT].i);
+		settings_done(&s);
+	}
+	db_close(db);
+	return longest;
+}
+
+int
+cli_env(struct conf *conf, int argc, char **argv)
+{
+	struct rlimit limit = {.rlim_max = WEB_FDS_MAX};
+	int64_t fds;
+	int64_t idle;
+
+	(void)argv;
+	if (argc > 1) {
+		fputs("gpt-load: env takes no argument\n", stderr);
+		return CLI_USAGE;
+	}
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	fds = (int64_t)MIN(limit.rlim_max, (rlim_t)WEB_FDS_MAX);
+	idle =
+	    MAX((int64_t)conf->server_write_timeout_s, request_timeout(conf) + WRITE_IDLE_SPARE_S);
+	print_text("HOST", conf->host);
+	print_number("PORT", conf->port);
+	print_text("DATA_DIR", conf->data_dir);
+	print_text("WEB_SERVER", conf->web_server);
+	print_number("WORKERS", conf->workers);
+	print_number("SERVER_READ_TIMEOUT", conf->server_read_timeout_s);
+	print_number("SERVER_WRITE_TIMEOUT", conf->server_write_timeout_s);
+	print_number("SERVER_IDLE_TIMEOUT", conf->server_idle_timeout_s);
+	print_text("GPT_LOAD_BIND", conf->host);
+	print_number("GPT_LOAD_MAX_REQUEST_KB", conf->max_request_body / 1024 + 1024);
+	print_number("GPT_LOAD_MAX_FDS", fds);
+	print_number("GPT_LOAD_MAX_CONNECTIONS", MAX(fds / 2 - WEB_FDS_SPARE, fds / 4));
+	print_number("GPT_LOAD_WRITE_IDLE", MIN(idle, WEB_TIMEOUT_MAX_S));
+	print_number("GPT_LOAD_SHUTDOWN_TIMEOUT",
+		     conf->server_graceful_shutdown_timeout_s + SHUTDOWN_SPARE_S);
+	return CLI_OK;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Commands that work on the state: prepare, jobs; and log, which only writes lines.
+ */
+#include "admin-cgi/cli.h"
+
+#include "lib/crypt.h"
+#include "lib/db.h"
+#include "lib/jobs.h"
+#include "lib/log.h"
+#include "lib/migrate.h"
+#include "lib/pool.h"
+#include "lib/publish.h"
+#include "lib/str.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* A longer line of a web server is logged in pieces. */
+#define LOG_LINE_MAX 4096
+
+/* --- opening --- */
+
+/* What the commands work on. */
+struct state {
+	struct crypt *crypt;
+	struct db *db;
+	struct pool *pool;
+};
+
+static void
+state_close(struct state *s)
+{
+	pool_close(s->pool);
+	if (s->db != NULL)
+		db_settle(s->db);
+	db_close(s->db);
+	crypt_free(s->crypt);
+}
+
+/* Everything there and of this version, as a worker would make it. */
+static enum err
+state_open(const struct conf *conf, struct state *s, struct errinfo *info)
+{
+	AUTO_FREE char *derived = conf_path(conf, CRYPT_CACHE_FILE);
+	enum err e = crypt_new(&s->crypt, conf->encryption_key, derived, info);
+
+	if (e == ERR_OK)
+		e = db_open(conf, &s->db, info);
+	if (e == ERR_OK)
+		e = migrate_run(s->db, conf, s->crypt, info);
+	if (e == ERR_OK)
+		e = pool_open(conf, &s->pool, info);
+	if (e == ERR_OK)
+		e = publish_ensure(conf, s->db, s->pool, info);
+	return e;
+}
+
+/* --- prepare --- */
+
+static void
+say_weakness(const char *name, const char *secret)
+{
+	const char *why = secret != NULL ? conf_weakness(secret) : NULL;
+
+	if (why != NULL)
+		fprintf(stderr, "gpt-load: warning: %s is weak: %s\n", name, why);
+}
+
+int
+cli_prepare(struct conf *conf, int argc, char **argv)
+{
+	struct errinfo info = {""};
+	struct state s = {NULL};
+	bool generated = false;
+	enum err e;
+
+	(void)argv;
+	if (argc > 1) {
+		fputs("gpt-load: prepare takes no argument\n", stderr);
+		return CLI_USAGE;
+	}
+	e = conf_prepare(conf, &generated, &info);
+	if (e == ERR_OK)
+		e = state_open(conf, &s, &info);
+	state_close(&s);
+	if (e != ERR_OK)
+		return cli_error(e, &info);
+	/* The one place and the one time that it is shown. */
+	if (generated)
+		printf("AUTH_KEY was made and is kept in %s/auth_key:\n\n    %s\n\n",
+		       conf->data_dir, conf->auth_key);
+	say_weakness("AUTH_KEY", conf->auth_key);
+	say_weakness("ENCRYPTION_KEY", conf->encryption_key);
+	return CLI_OK;
+}
+
+/* --- jobs --- */
+
+int
+cli_jobs(struct conf *conf, int argc, char **argv)
+{
+	struct errinfo info = {""};
+	struct state s = {NULL};
+	struct jobs *jobs;
+	bool generated;
+	enum err e;
+
+	if (argc != 2 || strcmp(argv[1], "--once") != 0) {
+		fputs("usage: gpt-load jobs --once\n", stderr);
+		return CLI_USAGE;
+	}
+	log_open(conf, "gpt-load");
+	e = conf_prepare(conf, &generated, &info);
+	if (e == ERR_OK)
+		e = state_open(conf, &s, &info);
+	if (e == ERR_OK) {
+		jobs = jobs_new(conf, s.pool);
+		e = jobs_once(jobs, &info);
+		jobs_free(jobs);
+	}
+	state_close(&s);
+	return e == ERR_OK ? CLI_OK : cli_error(e, &info);
+}
+
+/* --- log --- */
+
+/* "…/path?key=secret …" loses what follows the '?': up to a blank or quote. */
+static void
+without_queries(struct buf *out, struct str line)
+{
+	bool in_query = false;
+
+	buf_clear(out);
+	for (size_t i = 0; i < line.n; i++) {
+		char c = line.p[i];
+
+		if (in_query && (c == ' ' || c == '"' || c == '\''))
+			in_query = false;
+		if (in_query)
+			continue;
+		buf_char(out, c);
+		if (c == '?') {
+			buf_cstr(out, "…");
+			in_query = true;
+		}
+	}
+}
+
+int
+cli_log(struct conf *conf, int argc, char **argv)
+{
+	char line[LOG_LINE_MAX];
+	struct buf safe;
+
+	if (argc != 2) {
+		fputs("usage: gpt-load log NAME\n", stderr);
+		return CLI_USAGE;
+	}
+	log_open(conf, argv[1]);
+	buf_init(&safe, 4 * sizeof(line));
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		struct str text = str_trim(str_of(line));
+
+		if (text.n == 0)
+			continue;
+		without_queries(&safe, text);
+		log_line(LOG_INFO, STR_FMT, STR_ARG(buf_view(&safe)));
+	}
+	buf_done(&safe);
+	return CLI_OK;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A group as the API shows it, and its keys counted.
+ */
+#ifndef ADMIN_GROUP_OUT_H
+#define ADMIN_GROUP_OUT_H
+
+#include "admin-cgi/admin.h"
+#include "lib/group.h"
+
+/* As the next element, or as the member `name`. app_url: the setting. */
+void out_group(struct req *req, struct buf *b, const char *name, const struct group_row *g,
+	       struct str app_url);
+/* The setting app_url, in the request's arena. */
+enum err req_app_url(struct req *req, struct str *ret) MUST_CHECK;
+
+/* Members total_keys, active_keys, invalid_keys and more: from the pool, which knows
+ * first, or from the DB. */
+enum err out_key_counts(struct req *req, struct buf *b, int64_t group_id) MUST_CHECK;
+
+#endif

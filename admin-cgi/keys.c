@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /api/keys: a group's keys listed, and added, deleted and restored by their text.
+ * Which keys exist is decided in the DB, in what state they are in the pool; each
+ * function brings the other side into line before it answers.
+ */
+#include "admin-cgi/admin.h"
+
+#include "lib/group.h"
+#include "lib/key.h"
+#include "lib/limits.h"
+
+/* --- listing --- */
+
+static enum err
+read_query(struct req *req, struct crypt *crypt, struct key_query *q)
+{
+	struct str key = req_query(req, "key_value");
+
+	if (!str_to_i64(req_query(req, "group_id"), 1, INT64_MAX, &q->group_id))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"group_id\" must be a number above 0");
+	q->status = req_query(req, "status");
+	if (q->status.n > 0 && !str_is(q->status, "active") && !str_is(q->status, "invalid") &&
+	    !str_is(q->status, "disabled"))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"status\" must be \"active\", \"invalid\" or \"disabled\"");
+	if (key.n > 0) {
+		uint8_t digest[CRYPT_HASH_BYTES];
+		char *hex = arena_alloc(&req->arena, CRYPT_HASH_HEX + 1);
+		crypt_hash(crypt, key, digest);
+		hex_encode(hex, digest, sizeof(digest));
+		q->hash = str_of(hex);
+	}
+	return ERR_OK;
+}
+
+static const char *
+state_name(enum key_state state)
+{
+	return state == KEY_RESTING ? "resting" : key_state_status(state);
+}
+
+/* What the pool knows of the key, or what the DB last heard of it. */
+static struct key_info
+key_state_of(const struct key_row *row, struct pool *pool)
+{
+	struct key_info info;
+
+	if (pool != NULL && pool_key_info(pool, row->id, &info) == ERR_OK)
+		return info;
+	info = (struct key_info){.id = row->id, .fails = (uint32_t)row->failure_count};
+	if (!key_state_parse(row->status, &info.state))
+		info.state = KEY_INVALID;
+	return info;
+}
+
+static void
+out_key(struct req *req, const struct key_row *row, struct pool *pool)
+{
+	struct buf *b = &req->data;
+	struct key_info info = key_state_of(row, pool);
+
+	out_open(b, NULL, '{');
+	out_int(b, "id", row->id);
+	out_str(b, "key_value", row->readable ? req_show_key(req, row->value) : row->value);
+	out_str(b, "key_hash", row->hash);
+	out_int(b, "group_id", row->group_id);
+	out_cstr(b, "status", key_state_status(info.state));
+	out_cstr(b, "state", state_name(info.state));
+	out_int(b, "failure_count", info.fails);
+	out_time(b, "rest_until", info.state == KEY_RESTING ? info.rest_until_ms * 1000 : 0);
+	out_time(b, "next_check_at", info.state == KEY_INVALID ? info.next_check_ms * 1000 : 0);
+	out_cstr(b, "last_error", info.error);
+	out_int(b, "last_status", info.status);
+	out_time(b, "last_failed_at", info.failed_at_ms * 1000);
+	out_str(b, "notes", row->notes);
+	out_int(b, "request_count", row->request_count);
+	out_time(b, "last_used_at", row->last_used_at);
+	out_time(b, "created_at", row->created_at);
+	out_time(b, "updated_at", row->updated_at);
+	out_close(b, '}');
+}
+
+static enum err
+list_keys(struct req *req)
+{
+	struct key_query q = {0};
+	struct page page = req_page(req);
+	struct pool *pool = NULL;
+	struct group_row group;
+	struct key_row *rows;
+	struct crypt *crypt;
+	struct db *db;
+	int64_t total;
+	size_t n;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &crypt);
+	if (e == ERR_OK)
+		e = read_query(req, crypt, &q);
+	if (e == ERR_OK)
+		e = group_get(db, q.group_id, &req->arena, &group, &req->info);
+	if (e != ERR_OK)
+		return e;
+	req_write_back(req); /* the filter is on the column */
+	q.limit = page.size;
+	q.offset = page_offset(page);
+	e = key_page(db, crypt, &q, &req->arena, &rows, &n, &total);
+	if (e != ERR_OK)
+		return e;
+	if (req_pool(req, &pool) != ERR_OK)
+		pool = NULL;
+	out_open(&req->data, NULL, '{');
+	out_open(&req->data, "items", '[');
+	for (size_t i = 0; i < n; i++)
+		out_key(req, &rows[i], pool);
+	out_close(&req->data, ']');
+	out_pagination(&req->data, page, total);
+	out_close(&req->data, '}');
+	return ERR_OK;
+}
+
+/* --- by text --- */
+
+/* What the calls that take keys as text begin with. */
+struct call {
+	int64_t group_id;
+	struct key_text keys;
+	struct db *db;
+	struct crypt *crypt;
+};
+
+static enum err
+begin_group_call(struct req *req, struct json_object *body, struct call *call)
+{
+	struct group_row group;
+
+	enum err e = req_id(req, body, "group_id", &call->group_id);
+	if (e == ERR_OK)
+		e = req_db(req, &call->db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &call->crypt);
+	if (e == ERR_OK)
+		e = group_get(call->db, call->group_id, &req->arena, &group, &req->info);
+	return e;
+}
+
+static enum err
+begin_text_call(struct req *req, struct call *call)
+{
+	struct json_object *body;
+	struct str text;
+
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = req_text(req, body, "keys_text", &text);
+	if (e == ERR_OK)
+		e = begin_group_call(req, body, call);
+	if (e == ERR_OK)
+		e = key_text_parse(text, LIMIT_SYNC_KEYS, &req->arena, &call->keys, &req->info);
+	return e;
+}
+
+/* How many were dealt with, how many not, and how many the group has now. */
+static enum err
+out_result(struct req *req, const struct call *call, const char *name, size_t done,
+	   enum msg message)
+{
+	struct key_counts counts;
+	enum err e = key_counts(call->db, call->group_id, &counts);
+
+	if (e != ERR_OK)
+		return e;
+	out_open(&req->data, NULL, '{');
+	out_int(&req->data, name, (int64_t)done);
+	out_int(&req->data, "ignored_count",
+		(int64_t)(call->keys.given > done ? call->keys.given - done : 0));
+	out_int(&req->data, "total_in_group", counts.total);
+	out_close(&req->data, '}');
+	req->message = message;
+	return ERR_OK;
+}
+
+static enum err
+add_keys(struct req *req)
+{
+	struct call call;
+	size_t added;
+
+	enum err e = begin_text_call(req, &call);
+	if (e == ERR_OK)
+		e = key_add(call.db, call.crypt, call.group_id, call.keys.v, call.keys.n, &added,
+			    &req->info);
+	if (e != ERR_OK)
+		return e;
+	req_publish_keys(req);
+	return out_result(req, &call, "added_count", added, MSG_KEYS_ADDED);
+}
+
+static enum err
+delete_keys(struct req *req)
+{
+	struct key_ids ids = {0};
+	struct call call;
+	size_t deleted = 0;
+
+	enum err e = begin_text_call(req, &call);
+	if (e == ERR_OK)
+		e = key_find(call.db, call.crypt, call.group_id, call.keys.v, call.keys.n, &ids);
+	if (e == ERR_OK)
+		e = key_delete(call.db, call.group_id, ids.v, ids.n, &deleted);
+	key_ids_done(&ids);
+	if (e != ERR_OK)
+		return e;
+	req_publish_keys(req);
+	return out_result(req, &call, "deleted_count", deleted, MSG_KEYS_DELETED);
+}
+
+/* --- restoring --- */
+
+/* In the pool, where the state is; the DB follows before the answer. */
+static enum err
+restore(struct req *req, int64_t group_id, const struct key_ids *ids, size_t *ret_restored)
+{
+	struct pool *pool;
+
+	enum err e = req_pool(req, &pool);
+	if (e == ERR_OK && ids->n > 0)
+		e = pool_set_state(pool, group_id, ids->v, ids->n, KEY_ACTIVE, ret_restored);
+	if (e == ERR_OK && ids->n > 0)
+		req_write_back(req);
+	return e;
+}
+
+static enum err
+restore_keys(struct req *req)
+{
+	struct key_ids ids = {0};
+	struct call call;
+	size_t restored = 0;
+
+	enum err e = begin_text_call(req, &call);
+	if (e == ERR_OK)
+		e = key_find(call.db, call.crypt, call.group_id, call.keys.v, call.keys.n, &ids);
+	if (e == ERR_OK)
+		e = restore(req, call.group_id, &ids, &restored);
+	key_ids_done(&ids);
+	if (e != ERR_OK)
+		return e;
+	return out_result(req, &call, "restored_count", restored, MSG_KEYS_RESTORED);
+}
+
+/* --- whole groups --- */
+
+/* The invalid keys, with the pool's state in the DB first. */
+static enum err
+begin_invalid_call(struct req *req, struct call *call, struct key_ids *ids)
+{
+	struct json_object *body;
+
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = begin_group_call(req, body, call);
+	if (e != ERR_OK)
+		return e;
+	req_write_back(req);
+	return key_find_invalid(call->db, call->group_id, ids);
+}
+
+static void
+out_count(struct req *req, const char *name, size_t n, enum msg message)
+{
+	out_open(&req->data, NULL, '{');
+	out_int(&req->data, name, (int64_t)n);
+	out_close(&req->data, '}');
+	req->message = message;
+}
+
+static enum err
+restore_all_invalid(struct req *req)
+{
+	struct key_ids ids = {0};
+	struct call call;
+	size_t restored = 0;
+
+	enum err e = begin_invalid_call(req, &call, &ids);
+	if (e == ERR_OK)
+		e = restore(req, call.group_id, &ids, &restored);
+	key_ids_done(&ids);
+	if (e == ERR_OK)
+		out_count(req, "restored_count", restored, MSG_KEYS_RESTORED);
+	return e;
+}
+
+static enum err
+clear_all_invalid(struct req *req)
+{
+	struct key_ids ids = {0};
+	struct call call;
+	size_t deleted = 0;
+
+	enum err e = begin_invalid_call(req, &call, &ids);
+	if (e == ERR_OK)
+		e = key_delete(call.db, call.group_id, ids.v, ids.n, &deleted);
+	key_ids_done(&ids);
+	if (e != ERR_OK)
+		return e;
+	req_publish_keys(req);
+	out_count(req, "deleted_count", deleted, MSG_KEYS_CLEARED);
+	return ERR_OK;
+}
+
+static enum err
+clear_all(struct req *req)
+{
+	struct json_object *body;
+	struct call call;
+	size_t deleted;
+
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = begin_group_call(req, body, &call);
+	if (e == ERR_OK)
+		e = key_clear(call.db, call.group_id, &deleted);
+	if (e != ERR_OK)
+		return e;
+	req_publish_keys(req);
+	out_count(req, "deleted_count", deleted, MSG_KEYS_CLEARED);
+	return ERR_OK;
+}
+
+const struct route routes_keys[] = {
+    {METHOD_GET, "/api/keys", list_keys, false},
+    {METHOD_POST, "/api/keys/add-multiple", add_keys, false},
+    {METHOD_POST, "/api/keys/delete-multiple", delete_keys, false},
+    {METHOD_POST, "/api/keys/restore-multiple", restore_keys, false},
+    {METHOD_POST, "/api/keys/restore-all-invalid", restore_all_invalid, false},
+    {METHOD_POST, "/api/keys/clear-all-invalid", clear_all_invalid, false},
+    {METHOD_POST, "/api/keys/clear-all", clear_all, false},
+    {0},
+};

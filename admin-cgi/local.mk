@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+# admin-cgi: the management programs and the command line.
+
+# What they share, and every resource; each program takes what it names.
+noinst_LIBRARIES += admin-cgi/libadmin.a
+admin_cgi_libadmin_a_SOURCES = \
+	admin-cgi/admin.c admin-cgi/admin.h \
+	admin-cgi/auth.c \
+	admin-cgi/channels.c \
+	admin-cgi/cors.c admin-cgi/cors.h \
+	admin-cgi/group_out.c admin-cgi/group_out.h \
+	admin-cgi/groups.c \
+	admin-cgi/health.c \
+	admin-cgi/integration.c \
+	admin-cgi/keys.c \
+	admin-cgi/logs.c \
+	admin-cgi/main.c \
+	admin-cgi/members.c \
+	admin-cgi/msg.c admin-cgi/msg.h \
+	admin-cgi/out.c admin-cgi/out.h \
+	admin-cgi/request.c \
+	admin-cgi/setting_out.c admin-cgi/setting_out.h \
+	admin-cgi/settings.c \
+	admin-cgi/throttle.c admin-cgi/throttle.h
+ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
+
+# One program per resource, and api.fcgi with all of them.
+pkglibexec_PROGRAMS += \
+	admin-cgi/api.fcgi \
+	admin-cgi/auth.cgi \
+	admin-cgi/channels.cgi \
+	admin-cgi/groups.cgi \
+	admin-cgi/health.cgi \
+	admin-cgi/integration.cgi \
+	admin-cgi/keys.cgi \
+	admin-cgi/logs.cgi \
+	admin-cgi/settings.cgi
+
+admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
+admin_cgi_api_fcgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_auth_cgi_SOURCES = admin-cgi/main_auth.c
+admin_cgi_auth_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_channels_cgi_SOURCES = admin-cgi/main_channels.c
+admin_cgi_channels_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_groups_cgi_SOURCES = admin-cgi/main_groups.c
+admin_cgi_groups_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_health_cgi_SOURCES = admin-cgi/main_health.c
+admin_cgi_health_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_integration_cgi_SOURCES = admin-cgi/main_integration.c
+admin_cgi_integration_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_keys_cgi_SOURCES = admin-cgi/main_keys.c
+admin_cgi_keys_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_logs_cgi_SOURCES = admin-cgi/main_logs.c
+admin_cgi_logs_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
+admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
+
+# The command line.
+bin_PROGRAMS += admin-cgi/gpt-load
+admin_cgi_gpt_load_SOURCES = \
+	admin-cgi/cli.h \
+	admin-cgi/cli_config.c \
+	admin-cgi/cli_state.c \
+	admin-cgi/gpt-load.c
+admin_cgi_gpt_load_LDADD = $(CORE_LIBS) $(CURL_LIBS)

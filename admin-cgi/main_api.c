@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api.fcgi: every resource in one program, for servers that have no CGI and for
+ * those that had better keep one process. A new resource is added here and gets a
+ * main_NAME.c of its own.
+ */
+#include "admin-cgi/admin.h"
+
+int
+main(void)
+{
+	static const struct route *const tables[] = {
+	    routes_auth, routes_channels, routes_groups,  routes_health,   routes_integration,
+	    routes_keys, routes_logs,     routes_members, routes_settings, NULL,
+	};
+
+	return admin_main(tables);
+}

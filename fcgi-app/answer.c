@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the client receives: status and end-to-end headers of the provider's answer,
+ * or an answer of our own in the shape that the vendor's SDK parses. Bytes of an
+ * answer that passes never come here (exchange.c hands them to client.c).
+ */
+#include "fcgi-app/responder.h"
+#include "lib/cgi.h"
+#include "lib/log.h"
+
+#include <zlib.h>
+
+#define HEAD_MAX (2 * LIMIT_RESPONSE_HEADER_BYTES)
+
+/* --- headers --- */
+
+/* Fields of a provider's answer that are not passed on, besides those of one
+ * connection: what the web server sets itself, what would steer it, and what
+ * invites the client to go around us. */
+static bool
+is_ours_to_say(struct str name)
+{
+	static const char *const names[] = {"status",
+					    "content-length",
+					    "date",
+					    "server",
+					    "alt-svc",
+					    "x-sendfile",
+					    "x-lighttpd-send-file",
+					    "x-accel-redirect",
+					    "x-accel-buffering",
+					    "x-accel-charset",
+					    "x-accel-expires",
+					    "x-accel-limit-rate"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_iis(name, names[i]))
+			return true;
+	return header_is_hop_by_hop(name);
+}
+
+static bool
+named_in_connection(const struct headers *h, struct str name)
+{
+	for (size_t i = 0; i < h->n; i++) {
+		struct str rest = h->v[i].value;
+		struct str token;
+
+		if (!str_iis(h->v[i].name, "connection"))
+			continue;
+		while (str_split(&rest, ',', &token))
+			if (str_ieq(str_trim(token), name))
+				return true;
+	}
+	return false;
+}
+
+static bool
+in_list(const char *list, struct str item)
+{
+	struct str rest = str_of(list);
+	struct str one;
+
+	while (str_split(&rest, ',', &one)) {
+		one = str_trim(one);
+		if (str_is(one, "*") || str_eq(one, item))
+			return true;
+	}
+	return false;
+}
+
+/* The Origin to be allowed; empty when CORS says nothing here. */
+static struct str
+allowed_origin(const struct exchange *x)
+{
+	const struct conf *conf = x->w->conf;
+	struct str origin = cgi_var(x->req->envp, "HTTP_ORIGIN");
+
+	if (!conf->enable_cors || origin.n == 0 || !header_value_valid(origin) ||
+	    !in_list(conf->allowed_origins, origin))
+		return (struct str){NULL, 0};
+	return origin;
+}
+
+static void
+field(struct buf *b, const char *name, struct str value)
+{
+	buf_printf(b, "%s: ", name);
+	buf_str(b, value);
+	buf_cstr(b, "\r\n");
+}
+
+static void
+cors_fields(const struct exchange *x, struct buf *b)
+{
+	struct str origin = allowed_origin(x);
+
+	if (origin.n == 0)
+		return;
+	field(b, "Access-Control-Allow-Origin", origin);
+	field(b, "Vary", STR("Origin"));
+	if (x->w->conf->allow_credentials)
+		field(b, "Access-Control-Allow-Credentials", STR("true"));
+}
+
+static void
+begin_head(struct buf *b, int status)
+{
+	buf_init(b, HEAD_MAX);
+	buf_printf(b, "Status: %d %s\r\n", status, status_reason(status));
+}
+
+static void
+end_head(struct exchange *x, struct buf *b)
+{
+	buf_printf(b, "X-Gpt-Load-Request-Id: %s\r\n\r\n", x->request_id);
+	client_put(&x->req->client, buf_view(b));
+	buf_done(b);
+}
+
+void
+answer_head(struct exchange *x, int status, const struct headers *h, int64_t body_len, bool streams)
+{
+	bool cors = allowed_origin(x).n > 0;
+	struct buf b;
+
+	begin_head(&b, status);
+	for (size_t i = 0; h != NULL && i < h->n; i++) {
+		struct str name = h->v[i].name;
+
+		if (is_ours_to_say(name) || named_in_connection(h, name) ||
+		    (cors && name.n > 15 && str_iis((struct str){name.p, 15}, "access-control-")))
+			continue;
+		/* Under CGI a Location with status 200 makes Apache fetch it. */
+		if (str_iis(name, "location") && status == 200)
+			continue;
+		buf_str(&b, name);
+		buf_cstr(&b, ": ");
+		buf_str(&b, h->v[i].value);
+		buf_cstr(&b, "\r\n");
+	}
+	if (body_len >= 0 && status != 204 && status != 304)
+		buf_printf(&b, "Content-Length: %lld\r\n", (long long)body_len);
+	if (streams)
+		field(&b, "X-Accel-Buffering", STR("no"));
+	cors_fields(x, &b);
+	end_head(x, &b);
+}
+
+/* --- answers of our own --- */
+
+static void
+own_head(struct exchange *x, struct buf *b, int status, const char *content_type, size_t n)
+{
+	begin_head(b, status);
+	field(b, "Content-Type", str_of(content_type));
+	buf_printf(b, "Content-Length: %zu\r\n", n);
+	field(b, "Cache-Control", STR("no-store"));
+	field(b, "X-Content-Type-Options", STR("nosniff"));
+	cors_fields(x, b);
+}
+
+static void
+own_body(struct exchange *x, struct str body)
+{
+	if (strcmp(x->method, "HEAD") != 0)
+		client_put(&x->req->client, body);
+}
+
+void
+answer_own(struct exchange *x, int status, const char *content_type, struct str body)
+{
+	struct buf b;
+
+	own_head(x, &b, status, content_type, body.n);
+	end_head(x, &b);
+	own_body(x, body);
+}
+
+/* The channel whose envelope fits: the group's, else OpenAI's, which most clients
+ * understand. */
+static const struct channel *
+envelope(const struct exchange *x)
+{
+	const struct group *g = x->group != NULL ? x->group : x->named;
+
+	return g != NULL && g->channel != NULL ? g->channel : channel_find(STR("openai"));
+}
+
+void
+answer_error(struct exchange *x, enum err e, const char *message, int retry_after_s)
+{
+	int status = err_status(e);
+	struct buf body;
+	struct buf head;
+
+	buf_init(&body, LIMIT_ERROR_BODY);
+	envelope(x)->error_body(&body, x->path, status, err_code(e), message);
+	own_head(x, &head, status, "application/json", body.n);
+	if (retry_after_s > 0)
+		buf_printf(&head, "Retry-After: %d\r\n", retry_after_s);
+	end_head(x, &head);
+	own_body(x, buf_view(&body));
+	buf_done(&body);
+}
+
+void
+answer_preflight(struct exchange *x)
+{
+	const struct conf *conf = x->w->conf;
+	struct str asked = cgi_var(x->req->envp, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
+	bool any = strcmp(conf->allowed_headers, "*") == 0;
+	struct buf b;
+
+	begin_head(&b, 204);
+	cors_fields(x, &b);
+	if (allowed_origin(x).n > 0) {
+		field(&b, "Access-Control-Allow-Methods", str_of(conf->allowed_methods));
+		if (!any)
+			field(&b, "Access-Control-Allow-Headers", str_of(conf->allowed_headers));
+		else if (asked.n > 0 && header_value_valid(asked))
+			field(&b, "Access-Control-Allow-Headers", asked);
+		field(&b, "Access-Control-Max-Age", STR("600"));
+	}
+	end_head(x, &b);
+}
+
+void
+answer_error_event(struct exchange *x, const char *message)
+{
+	const struct channel *c = envelope(x);
+	struct buf b;
+
+	buf_init(&b, LIMIT_ERROR_BODY);
+	/* What was cut in the middle is ended first. Clients that cannot be given a
+	 * comment know no event names either. */
+	if (!sse_between_events(&x->sse))
+		buf_cstr(&b, "\n\n");
+	if (c->heartbeat_allowed(x->upstream_path))
+		buf_cstr(&b, "event: error\n");
+	buf_cstr(&b, "data: ");
+	c->error_body(&b, x->upstream_path, err_status(ERR_UPSTREAM), err_code(ERR_UPSTREAM),
+		      message);
+	buf_cstr(&b, "\n\n");
+	client_put(&x->req->client, buf_view(&b));
+	buf_done(&b);
+}
+
+/* --- answers that were kept --- */
+
+/* gzip, zlib, or bare deflate, which some servers send as "deflate". */
+static bool
+inflate_to(struct str in, int window_bits, struct buf *out)
+{
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)in.n};
+	char step[16384];
+	int rc;
+
+	if (inflateInit2(&z, window_bits) != Z_OK)
+		return false;
+	do {
+		z.next_out = (Bytef *)step;
+		z.avail_out = sizeof(step);
+		rc = inflate(&z, Z_NO_FLUSH);
+		buf_add(out, step, sizeof(step) - z.avail_out);
+	} while (rc == Z_OK && !out->overflowed);
+	inflateEnd(&z);
+	/* A body that was cut is still worth reading. */
+	return (rc == Z_STREAM_END || rc == Z_BUF_ERROR) && out->n > 0;
+}
+
+struct str
+answer_decoded(struct exchange *x)
+{
+	static const int windows[] = {MAX_WBITS + 32, -MAX_WBITS};
+	struct str raw = buf_view(&x->collected);
+	struct str encoding;
+	struct buf out;
+
+	if (!headers_get(&x->call.answer, "content-encoding", &encoding) ||
+	    (!str_iis(encoding, "gzip") && !str_iis(encoding, "deflate")))
+		return raw;
+	buf_init(&out, LIMIT_MODEL_LIST);
+	for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
+		buf_clear(&out);
+		if (inflate_to(raw, windows[i], &out)) {
+			raw = arena_str(x->arena, buf_view(&out));
+			break;
+		}
+	}
+	buf_done(&out);
+	return raw;
+}
+
+void
+answer_kept(struct exchange *x)
+{
+	struct kept_answer *k = &x->kept;
+
+	answer_head(x, k->status, &k->headers, (int64_t)k->body.n, false);
+	own_body(x, k->body);
+}

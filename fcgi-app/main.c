@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gpt-load.fcgi: the responder. How it was started says what it is:
+ *
+ *	descriptor 0 is a listening socket	a FastCGI worker (mod_fcgid, lighttpd,
+ *						spawn-fcgi, systemd, or our own master)
+ *	--listen SOCKET				the master over --workers N of those
+ *	REQUEST_METHOD is set			plain CGI, one request
+ */
+#include "fcgi-app/master.h"
+#include "fcgi-app/responder.h"
+#include "lib/log.h"
+
+#include "config.h"
+
+#include <fcgiapp.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: gpt-load.fcgi --listen SOCKET [--workers N] [--socket-mode MODE]\n"
+    "       gpt-load.fcgi          (started by a web server, as FastCGI or CGI)\n"
+    "\n"
+    "Serves /proxy/{group}/… of GPT-Load behind a web server.\n"
+    "\n"
+    "  --listen SOCKET     a path, or ADDRESS:PORT; runs workers on it until SIGTERM,\n"
+    "                      which lets running requests end; SIGHUP replaces the workers\n"
+    "  --workers N         how many (default: WORKERS, or the number of cores)\n"
+    "  --socket-mode MODE  permissions of a socket path, in octal (default: 600)\n"
+    "  --help, --version\n"
+    "\n"
+    "Configuration comes from the environment and from the file named by\n"
+    "GPT_LOAD_CONFIG; `gpt-load check-config` shows what is in force.\n";
+
+struct options_given {
+	const char *listen;
+	int workers;
+	unsigned socket_mode;
+};
+
+static NORETURN void
+bad_usage(const char *what, const char *value)
+{
+	fprintf(stderr, "gpt-load.fcgi: %s: %s\n\n%s", what, value, usage);
+	exit(2);
+}
+
+static void
+parse_options(int argc, char **argv, struct options_given *o)
+{
+	static const struct option known[] = {
+	    {"listen", required_argument, NULL, 'l'},
+	    {"workers", required_argument, NULL, 'w'},
+	    {"socket-mode", required_argument, NULL, 'm'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'V'},
+	    {NULL, 0, NULL, 0},
+	};
+	int64_t n;
+	char *end;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (opt) {
+		case 'l':
+			o->listen = optarg;
+			break;
+		case 'w':
+			if (!str_to_i64(str_of(optarg), 1, LIMIT_WORKERS, &n))
+				bad_usage("--workers is not a number from 1 to 256", optarg);
+			o->workers = (int)n;
+			break;
+		case 'm':
+			o->socket_mode = (unsigned)strtoul(optarg, &end, 8);
+			if (*end != '\0' || o->socket_mode > 0777)
+				bad_usage("--socket-mode is not an octal mode", optarg);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		case 'V':
+			puts("gpt-load.fcgi " PACKAGE_VERSION);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
+		}
+	}
+	if (optind < argc)
+		bad_usage("unknown argument", argv[optind]);
+}
+
+/* Workers run the program at the path it was started by, so that SIGHUP takes up a
+ * newly installed one; /proc/self/exe would still be the old file. */
+static char *
+own_path(const char *argv0)
+{
+	char *path = strchr(argv0, '/') != NULL ? realpath(argv0, NULL) : NULL;
+
+	return path != NULL ? path : realpath("/proc/self/exe", NULL);
+}
+
+static bool
+is_listening(int fd)
+{
+	int yes = 0;
+	socklen_t n = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes != 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options_given o = {.socket_mode = 0600};
+	struct errinfo info = {""};
+	struct conf *conf;
+	bool generated;
+	bool as_cgi = getenv("REQUEST_METHOD") != NULL;
+	int rc;
+
+	if (!as_cgi)
+		parse_options(argc, argv, &o);
+	if (o.listen == NULL && !as_cgi && !is_listening(STDIN_FILENO)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	/* Folders and, on the very first start, the AUTH_KEY are made here. */
+	if (conf_load(&conf, &info) != ERR_OK || conf_prepare(conf, &generated, &info) != ERR_OK) {
+		fprintf(stderr, "gpt-load.fcgi: %s\n", info.text);
+		return 2;
+	}
+	log_open(conf, "gpt-load.fcgi");
+	if (o.listen != NULL) {
+		AUTO_FREE
+		char *self = own_path(argv[0]);
+
+		rc = master_run(conf, self, o.listen, o.socket_mode,
+				o.workers > 0 ? o.workers : conf->workers);
+	} else if (as_cgi) {
+		rc = worker_run_cgi(conf);
+	} else {
+		rc = worker_run(conf, STDIN_FILENO);
+	}
+	conf_free(conf);
+	return rc;
+}

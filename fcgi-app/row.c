@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The log row of one try. What goes into it from outside passes the redactor; the
+ * texts live in the exchange's arena.
+ */
+#include "fcgi-app/responder.h"
+#include "lib/cgi.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+static struct str
+redacted(struct exchange *x, struct str text, size_t max)
+{
+	struct str secrets[] = {buf_view(&x->key), x->client_key};
+	struct buf out;
+	struct str s;
+
+	if (text.n == 0)
+		return (struct str){NULL, 0};
+	buf_init(&out, 2 * max + 1024);
+	redact(&out, (struct str){text.p, MIN(text.n, max)}, secrets, ARRAY_LEN(secrets));
+	s = arena_str(x->arena, buf_view(&out));
+	buf_done(&out);
+	return s;
+}
+
+static struct str
+client_path(struct exchange *x)
+{
+	struct str name = x->named->name;
+	const char *p =
+	    arena_printf(x->arena, "/proxy/" STR_FMT STR_FMT "%s" STR_FMT, STR_ARG(name),
+			 STR_ARG(x->path), x->query.n > 0 ? "?" : "", STR_ARG(x->query));
+
+	return redacted(x, str_of(p), LIMIT_LOG_PATH);
+}
+
+static void
+fill_try(struct exchange *x, struct logrow *row)
+{
+	if (x->attempt == 0 || x->key_id == 0)
+		return;
+	row->key_id = x->key_id;
+	row->key_stored = x->key_stored;
+	hex_encode(row->key_hash, x->key_hash, sizeof(x->key_hash));
+	if (x->upstream != NULL && x->call.target != NULL)
+		row->upstream =
+		    redacted(x,
+			     str_of(arena_printf(x->arena, STR_FMT "%s",
+						 STR_ARG(x->upstream->origin), x->call.target)),
+			     LIMIT_LOG_UPSTREAM);
+	if (x->first_byte_us > 0)
+		row->ttfb_ms = (x->first_byte_us - x->attempt_started_us) / 1000;
+}
+
+void
+row_hold(struct exchange *x, int status, const char *end, struct str error)
+{
+	struct logrow *row = &x->row;
+	struct usage used = {-1, -1, -1};
+	const struct group *g = x->group != NULL ? x->group : x->named;
+
+	if (g == NULL)
+		return;
+	if (x->usage != NULL)
+		used = usage_result(x->usage);
+	*row = (struct logrow){
+	    .time_us = clock_wall_us(),
+	    .group_id = g->id,
+	    .group_name = g->name,
+	    .model = x->model,
+	    .is_success = status < 400 && strcmp(end, "complete") == 0,
+	    .source_ip = x->client_ip,
+	    .status = status,
+	    .path = client_path(x),
+	    .duration_ms = (clock_mono_us() - x->started_us) / 1000,
+	    .error = redacted(x, error, LIMIT_LOG_ERROR),
+	    .is_stream = x->is_stream || x->wants_stream,
+	    .attempt = MAX(x->attempt, 1),
+	    .ttfb_ms = -1,
+	    .bytes_in = (int64_t)x->req->body.n,
+	    .bytes_out = x->bytes_out,
+	    .prompt_tokens = used.prompt,
+	    .completion_tokens = used.completion,
+	    .cached_tokens = used.cached,
+	    .end = str_of(end),
+	};
+	uuid7(row->id);
+	memcpy(row->request_id, x->request_id, sizeof(row->request_id));
+	if (x->named != g) {
+		row->parent_id = x->named->id;
+		row->parent_name = x->named->name;
+	}
+	if (g->opt.log_bodies) {
+		row->user_agent = cgi_var(x->req->envp, "HTTP_USER_AGENT");
+		row->request_body = redacted(x, x->req->body, LIMIT_LOG_REQUEST_BODY);
+	}
+	fill_try(x, row);
+	x->row_held = true;
+}
+
+void
+row_release(struct exchange *x, bool final)
+{
+	enum err e;
+
+	if (!x->row_held)
+		return;
+	x->row_held = false;
+	x->row.is_final = final;
+	e = spool_append(x->w->spool, &x->row);
+	if (e != ERR_OK)
+		log_error("a log row was lost: %s", err_message(e));
+	worker_row_written(x->w);
+}

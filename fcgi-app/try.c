@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One try: which upstream, which headers, and the answer's bytes on their way to
+ * the client. What its outcome means is decided in settle.c.
+ *
+ * The callbacks of a call run inside libcurl; they never call back into it. They
+ * decide by their return value, and on_done comes when libcurl has returned.
+ */
+#include "fcgi-app/responder.h"
+#include "lib/cgi.h"
+#include "lib/clock.h"
+#include "lib/headerrule.h"
+#include "lib/log.h"
+
+#include <stdlib.h>
+
+/* --- which upstream --- */
+
+static bool
+was_tried(const struct exchange *x, const struct upstream *u)
+{
+	for (size_t i = 0; i < x->n_tried_upstreams; i++)
+		if (x->tried_upstreams[i] == u)
+			return true;
+	return false;
+}
+
+/* The upstream whose turn it is, past those whose breaker is open, and past those
+ * that failed in this exchange while there is another. */
+static bool
+choose_upstream(struct exchange *x, uint64_t turn)
+{
+	const struct group *g = x->group;
+	int64_t now = clock_mono_us();
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < g->n_upstream_turns; i++) {
+			const struct upstream *u = &g->upstreams[turns_index(
+			    g->upstream_turns, g->n_upstream_turns, turn + i)];
+			struct breaker *b = breaker_of(x->w->breakers, u->url);
+			int64_t opens = breaker_opens_at(b);
+
+			if (!breaker_allows(b, now)) {
+				if (x->breaker_opens_us == 0 || opens < x->breaker_opens_us)
+					x->breaker_opens_us = MAX(opens, now + 1);
+				continue;
+			}
+			if (pass == 0 && was_tried(x, u))
+				continue;
+			x->upstream = u;
+			x->breaker = b;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- which headers --- */
+
+/* Client headers that are about the way to us, or are set anew for the provider. */
+static bool
+stays_here(struct str name)
+{
+	static const char *const names[] = {"host",
+					    "content-length",
+					    "content-type",
+					    "expect",
+					    "authorization",
+					    "x-api-key",
+					    "x-goog-api-key",
+					    "api-key",
+					    "proxy",
+					    "forwarded",
+					    "x-forwarded-for",
+					    "x-forwarded-host",
+					    "x-forwarded-proto",
+					    "x-forwarded-server",
+					    "x-real-ip"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_is(name, names[i]))
+			return true;
+	return header_is_hop_by_hop(name);
+}
+
+/* "HTTP_X_FOO=v" is the header x-foo: CGI keeps neither case nor '_' from '-'. */
+static struct str
+header_name_of(const char *var, struct arena *arena)
+{
+	size_t n = strcspn(var, "=");
+	char *p = arena_strndup(arena, var, n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (p[i] == '_')
+			p[i] = '-';
+		else if (p[i] >= 'A' && p[i] <= 'Z')
+			p[i] = (char)(p[i] - 'A' + 'a');
+	}
+	return (struct str){p, n};
+}
+
+static bool
+in_connection(struct str connection, struct str name)
+{
+	struct str token;
+
+	while (str_split(&connection, ',', &token))
+		if (str_ieq(str_trim(token), name))
+			return true;
+	return false;
+}
+
+static void
+client_headers(struct exchange *x)
+{
+	struct str connection = cgi_var(x->req->envp, "HTTP_CONNECTION");
+	struct str type = cgi_var(x->req->envp, "CONTENT_TYPE");
+
+	headers_init(&x->sent, x->arena);
+	for (char **var = x->req->envp; *var != NULL; var++) {
+		struct str name;
+		struct str value;
+
+		if (strncmp(*var, "HTTP_", 5) != 0)
+			continue;
+		name = header_name_of(*var + 5, x->arena);
+		value = str_of(*var + 5 + MIN(name.n + 1, strlen(*var + 5)));
+		if (stays_here(name) || in_connection(connection, name) ||
+		    !header_name_valid(name) || !header_value_valid(value))
+			continue;
+		headers_add(&x->sent, name, value);
+	}
+	if (type.n > 0 && header_value_valid(type))
+		headers_add(&x->sent, STR("content-type"), type);
+}
+
+static enum err
+build_headers(struct exchange *x, struct errinfo *info)
+{
+	const struct rule_vars vars = {
+	    .client_ip = x->client_ip,
+	    .group_name = x->group->name,
+	    .api_key = buf_view(&x->key),
+	    .now_ms = clock_wall_ms(),
+	};
+
+	client_headers(x);
+	x->group->channel->authorize(&x->sent, x->upstream_path, buf_view(&x->key), x->arena);
+	/* A list that is to be edited must be readable. */
+	if (x->edits_models)
+		headers_set(&x->sent, STR("accept-encoding"), STR("identity"));
+	return header_rules_apply(x->group, &x->sent, &vars, x->arena, info);
+}
+
+static const char *
+build_target(struct exchange *x)
+{
+	const struct upstream *u = x->upstream;
+
+	return arena_printf(x->arena, STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(x->upstream_path),
+			    u->query.n + x->query.n > 0 ? "?" : "", STR_ARG(u->query),
+			    u->query.n > 0 && x->query.n > 0 ? "&" : "", STR_ARG(x->query));
+}
+
+/* --- the answer --- */
+
+static void
+begin_scanners(struct exchange *x)
+{
+	const struct channel *c = x->group->channel;
+	enum usage_form form = x->is_event_stream ? USAGE_SSE : USAGE_JSON;
+	struct str encoding;
+	struct str type = {NULL, 0};
+	bool encoded = headers_get(&x->call.answer, "content-encoding", &encoding) &&
+		       !str_iis(encoding, "identity");
+
+	x->sse_tracked = x->is_event_stream && !encoded;
+	if (x->sse_tracked)
+		sse_init(&x->sse);
+	if (!x->is_event_stream &&
+	    (!headers_get(&x->call.answer, "content-type", &type) || !str_icontains(type, "json")))
+		return;
+	x->usage = encoded ? usage_new_encoded(c->usage, form,
+					       arena_strndup(x->arena, encoding.p, encoding.n))
+			   : usage_new(c->usage, form);
+}
+
+static void
+pass_head(struct exchange *x)
+{
+	x->mode = ANSWER_PASS;
+	answer_head(x, x->call.status, &x->call.answer, x->expected_len, x->is_stream);
+}
+
+static void
+on_head(struct call *c)
+{
+	struct exchange *x = container_of(c, struct exchange, call);
+	struct str value;
+	int64_t len = -1;
+
+	x->first_byte_us = clock_mono_us();
+	x->last_byte_us = x->first_byte_us;
+	exchange_set_state(x, EX_ANSWERING);
+	x->is_event_stream = headers_get(&c->answer, "content-type", &value) && value.n >= 17 &&
+			     str_iis((struct str){value.p, 17}, "text/event-stream");
+	x->is_stream = x->wants_stream || x->is_event_stream;
+	if (headers_get(&c->answer, "content-length", &value) &&
+	    str_to_i64(value, 0, INT64_MAX, &len))
+		x->expected_len = len;
+	if (settle_concerns(x) || (x->edits_models && c->status < 300)) {
+		x->mode = ANSWER_COLLECT;
+	} else {
+		settle_good(x);
+		begin_scanners(x);
+		pass_head(x);
+		/* A stream's head goes out at once: the client may wait for it, and
+		 * some servers tell of a client that leaves only after it. */
+		if (x->is_stream) {
+			x->passing = true;
+			client_write(&x->req->client, (struct str){NULL, 0});
+			c->stopped = x->req->client.gone;
+		}
+	}
+	exchange_arm(x);
+}
+
+static enum call_flow
+pass(struct exchange *x, const char *p, size_t n)
+{
+	struct client *client = &x->req->client;
+
+	if (client_is_full(client))
+		return CALL_PAUSE;
+	x->received += (int64_t)n;
+	x->bytes_out += (int64_t)n;
+	if (x->usage != NULL)
+		usage_feed(x->usage, p, n);
+	if (x->sse_tracked)
+		sse_feed(&x->sse, p, n, NULL, NULL);
+	/* The last bytes wait for the end record, which comes in this same turn of
+	 * the loop: one system call and one waking of the web server less. */
+	if (x->expected_len >= 0 && x->received == x->expected_len) {
+		client_put(client, (struct str){p, n});
+	} else {
+		x->passing = true;
+		client_write(client, (struct str){p, n});
+	}
+	return client->gone ? CALL_STOP : CALL_GO_ON;
+}
+
+/* An answer that was to be kept grows too large for that: now it must be decided by
+ * its status and what is there. */
+static enum call_flow
+outgrown(struct exchange *x, const char *p, size_t n)
+{
+	if (settle_may_retry(x))
+		return CALL_STOP;
+	begin_scanners(x);
+	pass_head(x);
+	x->passing = true;
+	client_put(&x->req->client, buf_view(&x->collected));
+	x->received = (int64_t)x->collected.n;
+	x->bytes_out = x->received;
+	buf_done(&x->collected);
+	return pass(x, p, n);
+}
+
+static enum call_flow
+on_data(struct call *c, const char *p, size_t n)
+{
+	struct exchange *x = container_of(c, struct exchange, call);
+	size_t limit = settle_concerns(x) ? LIMIT_ERROR_BODY : LIMIT_MODEL_LIST;
+	enum call_flow flow = CALL_GO_ON;
+
+	x->last_byte_us = clock_mono_us();
+	if (x->mode == ANSWER_PASS)
+		flow = pass(x, p, n);
+	else if (x->collected.n + n > limit)
+		flow = outgrown(x, p, n);
+	else
+		buf_add(&x->collected, p, n);
+	return flow;
+}
+
+static void
+on_done(struct call *c, enum call_end end)
+{
+	struct exchange *x = container_of(c, struct exchange, call);
+
+	if (x->req->client.gone)
+		exchange_gone(x);
+	else
+		settle(x, end);
+}
+
+/* --- the beginning and the end of a try --- */
+
+void
+try_clear(struct exchange *x)
+{
+	wipe(x->key.p, x->key.cap);
+	buf_done(&x->key);
+	buf_done(&x->collected);
+	usage_free(x->usage);
+	x->usage = NULL;
+	x->key_id = 0;
+	x->upstream = NULL;
+	x->breaker = NULL;
+	x->first_byte_us = 0;
+	x->expected_len = -1;
+	x->received = 0;
+	x->bytes_out = 0;
+	x->is_stream = false;
+	x->is_event_stream = false;
+	x->sse_tracked = false;
+	x->mode = ANSWER_PASS;
+}
+
+static void
+take_key(struct exchange *x, const struct pick *p)
+{
+	x->key_id = p->key_id;
+	memcpy(x->key_hash, p->hash, sizeof(x->key_hash));
+	x->key_stored = arena_str(x->arena, p->stored);
+	if (x->n_tried_keys < ARRAY_LEN(x->tried_keys))
+		x->tried_keys[x->n_tried_keys++] = p->key_id;
+}
+
+static bool
+is_model_list(const struct exchange *x)
+{
+	return strcmp(x->method, "GET") == 0 && x->group->n_redirects > 0 &&
+	       x->group->channel->is_model_list(x->path);
+}
+
+static void
+fill_call(struct exchange *x)
+{
+	const struct upstream *u = x->upstream;
+	struct call *c = &x->call;
+
+	*c = (struct call){
+	    .url = arena_printf(x->arena, STR_FMT "/", STR_ARG(u->origin)),
+	    .target = build_target(x),
+	    .method = x->method,
+	    .headers = &x->sent,
+	    .slices = x->slices,
+	    .n_slices = x->n_slices,
+	    .has_body = x->body_len > 0 || strcmp(x->method, "POST") == 0 ||
+			strcmp(x->method, "PUT") == 0 || strcmp(x->method, "PATCH") == 0,
+	    .userinfo =
+		u->userinfo.n > 0 ? arena_strndup(x->arena, u->userinfo.p, u->userinfo.n) : NULL,
+	    .opt = &x->group->opt,
+	    .arena = x->arena,
+	    .on_head = on_head,
+	    .on_data = on_data,
+	    .on_done = on_done,
+	};
+}
+
+void
+try_begin(struct exchange *x, const struct pick *p)
+{
+	struct errinfo info = {""};
+	enum err e;
+
+	row_release(x, false);
+	try_clear(x);
+	take_key(x, p);
+	if (x->group->n_upstreams == 0) {
+		exchange_refuse(x, ERR_INTERNAL, "the group has no usable upstream", 0);
+		return;
+	}
+	if (!choose_upstream(x, p->turn)) {
+		x->n_tried_keys--;
+		exchange_upstreams_rest(x);
+		return;
+	}
+	x->upstream_path = x->group->channel->join(x->upstream->path, x->target_path, x->arena);
+	e = crypt_decrypt(x->w->crypt, x->key_stored, &x->key);
+	x->edits_models = is_model_list(x);
+	if (e == ERR_OK)
+		e = build_headers(x, &info);
+	if (e != ERR_OK) {
+		/* Closed: a key that does not open is never sent as it is stored. */
+		log_error("group " STR_FMT ", key %lld: %s", STR_ARG(x->group->name),
+			  (long long)x->key_id, err_text(&info, e));
+		exchange_refuse(x, e, err_message(e), 0);
+		return;
+	}
+	x->attempt++;
+	x->attempt_started_us = clock_mono_us();
+	x->last_byte_us = x->attempt_started_us;
+	breaker_begin(x->breaker, x->attempt_started_us);
+	fill_call(x);
+	exchange_set_state(x, EX_SENDING);
+	upstream_start(x->w->upstreams, &x->call);
+	exchange_arm(x);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A bump allocator whose life is one request (or one configuration snapshot):
+ * everything in it is freed in one call, nothing singly. Embedded in its owner.
+ */
+#ifndef LIB_ARENA_H
+#define LIB_ARENA_H
+
+#include "lib/base.h"
+
+struct arena_chunk;
+struct arena_hook;
+
+struct arena {
+	struct arena_chunk *chunks; /* newest first */
+	struct arena_hook *hooks;   /* foreign objects to free, newest first */
+	size_t chunk_size;          /* of an ordinary chunk */
+	size_t total;               /* bytes asked of malloc so far */
+};
+
+/* chunk_size: bytes of the first and every ordinary chunk. */
+void arena_init(struct arena *a, size_t chunk_size);
+/* Runs the hooks, frees all; the arena may be used again. */
+void arena_done(struct arena *a);
+
+/* Aligned for any type, not zeroed. Never NULL. */
+void *arena_alloc(struct arena *a, size_t size) MUST_CHECK;
+void *arena_zalloc(struct arena *a, size_t size) MUST_CHECK;
+/* NUL-terminated copies. */
+char *arena_strdup(struct arena *a, const char *s) MUST_CHECK;
+char *arena_strndup(struct arena *a, const char *s, size_t n) MUST_CHECK;
+struct str arena_str(struct arena *a, struct str s) MUST_CHECK;
+char *
+arena_printf(struct arena *a, const char *fmt, ...) MUST_CHECK
+PRINTF_LIKE(2, 3);
+
+/* fn(obj) is called by arena_done(), last registered first. */
+void arena_on_free(struct arena *a, void (*fn)(void *obj), void *obj);
+
+#endif

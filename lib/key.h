@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The entity "key" in the DB: keys given as text, adding, finding, deleting,
+ * listing, counting. State (who is out, who rests) is the pool's; the columns
+ * here follow it (publish.h), and every change of which keys exist writes the
+ * outbox row that makes the pool follow.
+ *
+ * Duplicates within a group are left out here, under a lock on the group: the
+ * table has no unique index, since groups taken over may hold duplicates.
+ */
+#ifndef LIB_KEY_H
+#define LIB_KEY_H
+
+#include "lib/arena.h"
+#include "lib/crypt.h"
+#include "lib/db.h"
+
+/* Keys as somebody pasted them: each once, in order. */
+struct key_text {
+	struct str *v; /* in the arena */
+	size_t n;
+	size_t given; /* before repeats were left out */
+};
+
+/* A JSON array of strings, or anything separated by white space, commas and
+ * semicolons. ERR_VALIDATION: none in it, more than `max`, one that is too long or
+ * holds a control character, or text that begins like an array and is none. */
+enum err key_text_parse(struct str text, size_t max, struct arena *arena, struct key_text *ret,
+			struct errinfo *info) MUST_CHECK;
+
+/* Adds those that the group does not have yet, as active, in one transaction.
+ * ERR_NOT_FOUND: no such group. ERR_VALIDATION: an aggregate has no keys. */
+enum err key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
+		 size_t n, size_t *ret_added, struct errinfo *info) MUST_CHECK;
+
+/* Ids of keys, ascending; malloc'ed. */
+struct key_ids {
+	int64_t *v;
+	size_t n;
+	size_t cap;
+};
+void key_ids_done(struct key_ids *ids);
+
+/* The rows that hold these keys: more than one each where a group holds duplicates. */
+enum err key_find(struct db *db, const struct crypt *crypt, int64_t group_id,
+		  const struct str *keys, size_t n, struct key_ids *ret) MUST_CHECK;
+/* The rows whose column `status` says invalid. */
+enum err key_find_invalid(struct db *db, int64_t group_id, struct key_ids *ret) MUST_CHECK;
+
+/* One transaction; ids (ascending) that are not the group's are left alone. */
+enum err key_delete(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
+		    size_t *ret_deleted) MUST_CHECK;
+/* All keys of the group. */
+enum err key_clear(struct db *db, int64_t group_id, size_t *ret_deleted) MUST_CHECK;
+
+struct key_counts {
+	int64_t total;
+	int64_t active;
+	int64_t invalid;
+	int64_t disabled;
+};
+/* By the column `status`. An unknown group has no keys. */
+enum err key_counts(struct db *db, int64_t group_id, struct key_counts *ret) MUST_CHECK;
+
+struct key_query {
+	int64_t group_id;
+	struct str status; /* empty: any */
+	struct str hash;   /* hex; empty: any */
+	int64_t offset;
+	int64_t limit;
+};
+
+/* One row; text in the arena. */
+struct key_row {
+	int64_t id;
+	int64_t group_id;
+	struct str value; /* in clear, or KEY_UNREADABLE */
+	bool readable;
+	struct str hash;
+	struct str status;
+	struct str notes;
+	int64_t request_count;
+	int64_t failure_count;
+	int64_t last_used_at; /* µs; 0: never */
+	int64_t created_at;
+	int64_t updated_at;
+};
+
+/* What stands for a value that cannot be decrypted. */
+#define KEY_UNREADABLE "failed-to-decrypt"
+
+/* Last used first, never used last, then newest first. *ret_total counts without
+ * offset and limit. */
+enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
+		  struct arena *arena, struct key_row **ret, size_t *ret_n,
+		  int64_t *ret_total) MUST_CHECK;
+
+/* --- showing keys --- */
+/* The first and last four bytes around asterisks; a short key is asterisks alone. */
+struct str key_mask(struct str key, struct arena *arena);
+/* Each item of a comma-separated list masked. */
+struct str key_mask_list(struct str list, struct arena *arena);
+/* A list that was shown masked and came back: an item that is the mask of one in
+ * `old` becomes that one again (each of `old` once), others stay. */
+struct str key_unmask_list(struct str list, struct str old, struct arena *arena);
+/* Comma- or newline-separated keys, each trimmed, once, joined by commas.
+ * ERR_VALIDATION, naming `field`: control characters, too many. */
+enum err key_list_clean(struct str list, const char *field, struct arena *arena, struct str *ret,
+			struct errinfo *info) MUST_CHECK;
+
+#endif

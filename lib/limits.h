@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every maximum of the project, in one place. Each bounds something that a
+ * client, a provider or an operator controls.
+ */
+#ifndef LIB_LIMITS_H
+#define LIB_LIMITS_H
+
+/* --- what a client sends --- */
+/* FastCGI parameters of one request: the largest header block that a web
+ * server of conf-examples/ lets through is 64 KiB; CGI variables come on top. */
+#define LIMIT_PARAMS_BYTES (128 * 1024)
+#define LIMIT_PARAMS       256
+/* A longer request target gets 414. */
+#define LIMIT_TARGET_BYTES (16 * 1024)
+/* A body beyond this waits in an unlinked file, not in memory. */
+#define LIMIT_BODY_IN_MEMORY (1024 * 1024)
+/* JSON body of a management request. */
+#define LIMIT_ADMIN_BODY (16 * 1024 * 1024)
+/* Nesting of JSON that is looked into. */
+#define LIMIT_JSON_DEPTH 128
+/* Top-level members of one request body that are edited. */
+#define LIMIT_JSON_EDITS 256
+
+/* --- what a provider sends --- */
+#define LIMIT_RESPONSE_HEADER_BYTES (64 * 1024)
+#define LIMIT_RESPONSE_HEADERS      128
+/* An answer that will be retried is kept to this size for the log, and for the
+ * client if it turns out to be the last. */
+#define LIMIT_ERROR_BODY (64 * 1024)
+/* A model list that has to be edited. */
+#define LIMIT_MODEL_LIST (8 * 1024 * 1024)
+/* What a compressed answer may grow to while it is looked into. */
+#define LIMIT_INFLATED (64 * 1024 * 1024)
+
+/* --- what an operator sets --- */
+#define LIMIT_GROUPS       10000
+#define LIMIT_UPSTREAMS    64
+#define LIMIT_MEMBERS      256
+#define LIMIT_HEADER_RULES 64
+/* One JSON column of a group, as text. */
+#define LIMIT_GROUP_JSON (256 * 1024)
+/* An upstream's URL, a header rule's value. */
+#define LIMIT_URL        2048
+#define LIMIT_RULE_VALUE 4096
+/* The answer of one management request: 1,000 log rows with their bodies fit. */
+#define LIMIT_ADMIN_ANSWER (192 * 1024 * 1024)
+#define LIMIT_OVERRIDES    64
+/* Placeholders in the value of one header rule; later ones stay as they are. */
+#define LIMIT_RULE_VARIABLES 32
+#define LIMIT_REDIRECTS      1024
+#define LIMIT_PROXY_KEYS     10000
+#define LIMIT_WEIGHT         1000
+/* Entries of a weighted sequence; a sub-group or upstream of weight 1 beside
+ * larger ones still gets its turn. */
+#define LIMIT_TURNS    (LIMIT_UPSTREAMS * LIMIT_WEIGHT)
+#define LIMIT_SNAPSHOT (64 * 1024 * 1024)
+/* A setting's text, in bytes: one value, and a list of keys (what MySQL's TEXT
+ * holds). */
+#define LIMIT_SETTING_TEXT 2048
+#define LIMIT_SETTING_LIST 65535
+/* An upstream key, in bytes. */
+#define LIMIT_KEY_BYTES 4096
+/* Keys in one synchronous call of the management API. */
+#define LIMIT_SYNC_KEYS 5000
+/* Tries of one request: max_retries is held to this. */
+#define LIMIT_RETRIES 32
+
+/* --- columns of request_logs; longer text is cut before it is spooled --- */
+#define LIMIT_LOG_MODEL        255
+#define LIMIT_LOG_PATH         500
+#define LIMIT_LOG_UPSTREAM     500
+#define LIMIT_LOG_USER_AGENT   512
+#define LIMIT_LOG_SOURCE_IP    64
+#define LIMIT_LOG_GROUP_NAME   255
+#define LIMIT_LOG_ERROR        2048
+#define LIMIT_LOG_REQUEST_BODY 65000
+#define LIMIT_LOG_END          64
+/* A key as it is stored: hex of nonce, key and tag. */
+#define LIMIT_LOG_KEY (2 * (LIMIT_KEY_BYTES + 28))
+/* The payload of one row in the spool: more than all of the above together. */
+#define LIMIT_LOG_RECORD (128 * 1024)
+
+/* --- the spool and the background --- */
+#define LIMIT_SPOOL_SEGMENT (8 * 1024 * 1024)
+/* Rows of one transaction on their way to the DB. */
+#define LIMIT_FLUSH_ROWS 200
+/* Rows that the DB refused and that are kept in files; more are only counted. */
+#define LIMIT_SPOOL_REFUSED 1000
+/* Keys tried again at the same time, over all groups. */
+#define LIMIT_VALIDATIONS 256
+
+/* --- this process --- */
+/* A longer log message is cut. */
+#define LIMIT_LOG_LINE 8192
+/* A configuration file. */
+#define LIMIT_CONF_FILE (256 * 1024)
+/* One value in it, or in the environment. */
+#define LIMIT_CONF_VALUE 8192
+/* Descriptors kept back, so that there is still one to answer 503 with. */
+#define LIMIT_RESERVED_FDS 32
+/* Threads that wait for what the loop must not wait for: half-sent requests. */
+#define LIMIT_READER_THREADS 16
+/* Seconds a reader thread waits for the next byte of a request. */
+#define LIMIT_READ_SILENCE_S 60
+/* Workers of one master, and processes of one node (mod_fcgid). */
+#define LIMIT_WORKERS   256
+#define LIMIT_PROCESSES 1024
+
+#endif

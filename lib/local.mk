@@ -1,0 +1,86 @@
+# lib: what both halves use.
+include lib/channel_list.mk
+
+noinst_LIBRARIES += lib/libcore.a
+lib_libcore_a_SOURCES = \
+	$(CHANNEL_SOURCES) \
+	lib/arena.c lib/arena.h \
+	lib/base.c lib/base.h \
+	lib/batch.c lib/batch.h \
+	lib/buf.c lib/buf.h \
+	lib/cgi.c lib/cgi.h \
+	lib/channel.c lib/channel.h \
+	lib/clock.c lib/clock.h \
+	lib/conf.c lib/conf.h \
+	lib/conf_prepare.c \
+	lib/conf_rules.c lib/conf_rules.h \
+	lib/crypt.c lib/crypt.h \
+	lib/db.c lib/db.h \
+	lib/db_driver.h \
+	lib/db_sqlite.c \
+	lib/envfile.c lib/envfile.h \
+	lib/err.c lib/err.h \
+	lib/flush.c lib/flush.h \
+	lib/group.c lib/group.h \
+	lib/group_check.c \
+	lib/group_columns.c \
+	lib/group_input.h \
+	lib/group_member.c \
+	lib/header.c lib/header.h \
+	lib/headerrule.c lib/headerrule.h \
+	lib/integration.c lib/integration.h \
+	lib/jobs.c lib/jobs.h \
+	lib/json.c lib/json.h \
+	lib/jsonedit.c \
+	lib/jsonscan.c lib/jsonscan.h \
+	lib/key.c lib/key.h \
+	lib/key_text.c \
+	lib/lease.c lib/lease.h \
+	lib/limits.h \
+	lib/log.c lib/log.h \
+	lib/logrow.c lib/logrow.h \
+	lib/migrate.c lib/migrate.h \
+	lib/modellist.c lib/modellist.h \
+	lib/openai.c lib/openai.h \
+	lib/pool.c lib/pool.h \
+	lib/pool_lmdb.c lib/pool_lmdb.h \
+	lib/pool_lmdb_base.c \
+	lib/pool_lmdb_check.c \
+	lib/pool_lmdb_hot.c \
+	lib/pool_lmdb_keys.c \
+	lib/pool_lmdb_look.c \
+	lib/pool_lmdb_meta.c \
+	lib/pool_store.h \
+	lib/probe.c lib/probe.h \
+	lib/proxyurl.c lib/proxyurl.h \
+	lib/publish.c lib/publish.h \
+	lib/redact.c \
+	lib/retention.c lib/retention.h \
+	lib/segment.c lib/segment.h \
+	lib/setting.c lib/setting.h \
+	lib/setting_json.c lib/setting_json.h \
+	lib/snapshot.c lib/snapshot.h \
+	lib/snapshot_compile.c \
+	lib/snapshot_parse.c \
+	lib/spool.c lib/spool.h \
+	lib/sse.c lib/sse.h \
+	lib/str.c lib/str.h \
+	lib/url.c lib/url.h \
+	lib/usage.c lib/usage.h \
+	lib/validate.c lib/validate.h \
+	lib/vendor.c lib/vendor.h \
+	lib/where.c lib/where.h \
+	lib/writeback.c
+nodist_lib_libcore_a_SOURCES = lib/sql_text.h
+
+# The SQL files become C strings, so that a program needs no file at run time.
+BUILT_SOURCES += lib/sql_text.h
+CLEANFILES += lib/sql_text.h
+SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(wildcard $(srcdir)/sql/migrations/*.sql)
+EXTRA_DIST += sql build-aux/embed.awk
+lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) lib && \
+	$(AWK) -f $(srcdir)/build-aux/embed.awk $(SQL_FILES) >$@.tmp && mv $@.tmp $@
+
+# --as-needed leaves out what a program has no use for.
+CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Slices and strict conversions. Nothing here allocates.
+ */
+#ifndef LIB_STR_H
+#define LIB_STR_H
+
+#include "lib/base.h"
+
+/* NULL gives the empty slice. */
+struct str str_of(const char *s);
+bool str_eq(struct str a, struct str b);
+bool str_is(struct str a, const char *b);
+/* By bytes; like strcmp. */
+int str_compare(struct str a, struct str b);
+/* ASCII letters compare without case. */
+bool str_ieq(struct str a, struct str b);
+bool str_iis(struct str a, const char *b);
+bool str_starts(struct str s, const char *prefix);
+bool str_ends(struct str s, const char *suffix);
+bool str_contains(struct str s, const char *needle);
+/* `needle` in lower case; ASCII letters of s compare without case. */
+bool str_icontains(struct str s, const char *needle);
+/* Spaces, tabs, CR and LF off both ends. */
+struct str str_trim(struct str s);
+/* From byte `from` to the end; empty when past it. */
+struct str str_from(struct str s, size_t from);
+/* Cuts the next piece up to `sep` off *rest; false when there is none left. An
+ * empty piece between two separators is a piece. */
+bool str_split(struct str *rest, char sep, struct str *ret_piece);
+
+/* The whole slice as a decimal number within [min, max]; optional sign. */
+bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret) MUST_CHECK;
+/* true/1/yes/on, false/0/no/off, without case. */
+bool str_to_bool(struct str s, bool *ret) MUST_CHECK;
+
+/* Length in bytes of the valid UTF-8 sequence at p (1 to 4), 0 when invalid or
+ * cut off. Overlong forms and surrogates are invalid. */
+size_t utf8_next(const char *p, size_t n);
+bool utf8_valid(struct str s);
+/* The longest start of s that is at most `max` bytes and cuts no sequence. */
+struct str utf8_cut(struct str s, size_t max);
+
+/* Lower-case hex of n bytes into out[2n + 1]. */
+void hex_encode(char *out, const void *p, size_t n);
+/* s must be exactly 2n hex digits. */
+bool hex_decode(struct str s, void *out, size_t n) MUST_CHECK;
+
+#endif

@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Every test there is, built with the sanitizers:
+#
+#	./test.sh            all, in at most 20 minutes on 2 cores
+#	./test.sh NAME…      a part: "unit", "lint", or what pytest -k understands
+#	./test.sh scale      the large ones: a million keys, 8,000 streams
+#
+# As root it installs the Debian packages it needs. The build is in build-test/, the
+# Python packages are in tests/.venv, the Node.js ones in tests/program/sdk. The last
+# line says how many passed, failed and were skipped.
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+
+BUILD=build-test
+VENV=tests/.venv
+SDK=tests/program/sdk
+JOBS=$(nproc)
+export GPT_LOAD_BUILD=$PWD/$BUILD
+# Not the user's own settings: pip and npm find their registries in theirs.
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
+
+passed=0 failed=0 skipped=0
+
+say() {
+	printf '\n== %s\n' "$*"
+}
+
+die() {
+	printf 'test.sh: %s\n' "$*" >&2
+	printf '%d passed, %d failed, %d skipped\n' "$passed" $((failed + 1)) "$skipped"
+	exit 1
+}
+
+# --- what the tests need ---
+
+PACKAGES=(
+	build-essential autoconf automake pkg-config
+	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
+	libssl-dev zlib1g-dev libcmocka-dev uthash-dev
+	lighttpd nginx-light curl ca-certificates openssl sqlite3 procps
+	python3 python3-venv
+	shellcheck clang-format cppcheck
+)
+
+# npm comes with Debian's nodejs, or with one from elsewhere that has it built in.
+install_packages() {
+	local missing=()
+	for p in "${PACKAGES[@]}"; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
+			missing+=("$p")
+	done
+	command -v npm >/dev/null || missing+=(nodejs npm)
+	[ ${#missing[@]} -eq 0 ] && return
+	[ "$(id -u)" -eq 0 ] || die "these packages are missing: ${missing[*]}"
+	say "installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	# Debian starts a server as it installs it; the tests start their own.
+	local policy=/usr/sbin/policy-rc.d own_policy=
+	if [ ! -e $policy ]; then
+		printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && own_policy=yes
+	fi
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"
+	local status=$?
+	[ -z "$own_policy" ] || rm -f $policy
+	[ $status -eq 0 ] || die "the packages could not be installed"
+}
+
+# Runs "$@" unless it has been run for these very files: $1 is the mark.
+once_for() {
+	local mark=$1 sum
+	shift
+	local files=()
+	while [ "$1" != -- ]; do
+		files+=("$1")
+		shift
+	done
+	shift
+	sum=$(sha256sum "${files[@]}")
+	[ "$(cat "$mark" 2>/dev/null)" = "$sum" ] && return
+	"$@" && printf '%s\n' "$sum" >"$mark"
+}
+
+make_venv() {
+	python3 -m venv --clear $VENV && $VENV/bin/pip install -q -r tests/requirements.txt
+}
+
+install_python() {
+	once_for $VENV/installed tests/requirements.txt -- make_venv ||
+		die "the Python packages could not be installed"
+}
+
+install_node() {
+	once_for $SDK/node_modules/installed $SDK/package-lock.json -- \
+		npm ci --prefix $SDK --ignore-scripts --no-audit --no-fund --loglevel=error ||
+		die "the Node.js packages could not be installed"
+}
+
+# --- the build ---
+
+configure_build() {
+	./autogen.sh && mkdir -p $BUILD &&
+		(cd $BUILD && ../configure -q --enable-werror --enable-sanitizers CFLAGS=-O1)
+}
+
+build() {
+	say "building"
+	once_for $BUILD/configured autogen.sh configure.ac Makefile.am ./*/local.mk lib/channel_*.c \
+		-- configure_build || die "configure failed"
+	make -s -C $BUILD -j"$JOBS" all tests/bench/streams tests/bench/sse_server ||
+		die "the build failed"
+}
+
+# --- the parts ---
+
+# Counts of the .trs files that automake's TAP driver leaves.
+run_unit() {
+	say "unit tests"
+	rm -f $BUILD/tests/unit/*.trs $BUILD/tests/fuzz/*.trs
+	make -s -C $BUILD -j"$JOBS" check
+	local status=$? results p f s
+	results=$(cat $BUILD/tests/unit/*.trs $BUILD/tests/fuzz/*.trs 2>/dev/null)
+	p=$(grep -c '^:test-result: PASS' <<<"$results")
+	f=$(grep -cE '^:test-result: (FAIL|ERROR|XPASS)' <<<"$results")
+	s=$(grep -c '^:test-result: SKIP' <<<"$results")
+	# A check that failed without a result of its own still failed.
+	[ $status -eq 0 ] || [ "$f" -gt 0 ] || f=1
+	printf 'unit tests: %d passed, %d failed, %d skipped\n' "$p" "$f" "$s"
+	count "$p" "$f" "$s"
+}
+
+run_lint() {
+	say "lint"
+	if make -s -C $BUILD lint; then
+		count 1 0 0
+	else
+		count 0 1 0
+	fi
+}
+
+count() {
+	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+# run_pytest REPORT ARGUMENTS…
+run_pytest() {
+	local report=$BUILD/$1.xml
+	shift
+	rm -f "$report"
+	$VENV/bin/python -m pytest -q -c tests/pytest.ini --junitxml="$report" "$@"
+}
+
+# count_pytest REPORT STATUS: from the JUnit file of a run that ended so.
+count_pytest() {
+	local n
+	# 5: nothing is selected, which is fine for a part.
+	[ "$2" -eq 5 ] && return
+	n=$($VENV/bin/python - "$BUILD/$1.xml" <<-'PY'
+		import sys, xml.etree.ElementTree as xml
+		try:
+		    suite = xml.parse(sys.argv[1]).find("testsuite").attrib
+		except (OSError, xml.ParseError):
+		    suite = {"tests": 1, "failures": 1, "errors": 0, "skipped": 0}
+		bad = int(suite["failures"]) + int(suite["errors"])
+		print(max(int(suite["tests"]) - bad - int(suite["skipped"]), 0), bad, suite["skipped"])
+	PY
+	)
+	local p f s
+	read -r p f s <<<"$n"
+	[ "$2" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+	printf 'program tests, %s: %d passed, %d failed, %d skipped\n' "$1" "$p" "$f" "$s"
+	count "$p" "$f" "$s"
+}
+
+# The slow ones wait for minutes, so all of them at once and beside the others; these
+# in more processes than cores, since they wait as well; what measures time runs alone.
+run_program() {
+	local slow_output=$BUILD/slow.out slow_pid slow_status parallel_status
+	say "program tests"
+	GPT_LOAD_TEST_PORTS=26000 run_pytest slow -n 10 -m 'slow and not scale' "$@" \
+		>$slow_output 2>&1 &
+	slow_pid=$!
+	run_pytest parallel -n $((JOBS + 1)) --dist worksteal \
+		-m 'not slow and not serial and not scale' "$@"
+	parallel_status=$?
+	wait $slow_pid
+	slow_status=$?
+	cat $slow_output
+	run_pytest alone -m 'serial and not scale' "$@"
+	count_pytest alone $?
+	count_pytest slow $slow_status
+	count_pytest parallel $parallel_status
+}
+
+# --- the whole ---
+
+# Two descriptors a stream, in the web server and in the responder.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null
+
+install_packages
+build
+if [ $# -eq 0 ]; then
+	run_lint
+	run_unit
+	install_python
+	install_node
+	run_program
+fi
+for part; do
+	case $part in
+	unit) run_unit ;;
+	lint) run_lint ;;
+	scale)
+		install_python
+		run_pytest scale -m scale
+		count_pytest scale $?
+		;;
+	*)
+		install_python
+		install_node
+		run_program -k "$part"
+		;;
+	esac
+done
+
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ] && [ $((passed + skipped)) -gt 0 ]

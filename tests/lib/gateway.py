@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""The real stack, as it is served: lighttpd with conf-examples/lighttpd.conf, the
+master with its workers, api.fcgi; every file in a folder of its own under /tmp."""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+
+from . import fcgi
+from .api import Api
+from .client import Client
+from .ports import free_port
+from .vendors import CHANNELS
+from .wait import until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("GPT_LOAD_BUILD", ROOT / "build")).resolve()
+
+AUTH_KEY = "test-Auth-Key-0123456789-abcdef"
+
+# Nothing of the machine's own settings may reach the programs.
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "USER")
+
+# Signs of a program that went wrong, in any log.
+ALARMS = re.compile(r"check failed|out of memory|AddressSanitizer|UndefinedBehavior"
+                    r"|LeakSanitizer|runtime error:|ThreadSanitizer|core dumped")
+
+MASTER = BUILD / "fcgi-app" / "gpt-load.fcgi"
+COMMAND = BUILD / "admin-cgi" / "gpt-load"
+LIGHTTPD_CONF = ROOT / "conf-examples" / "lighttpd.conf"
+LIGHTTPD = shutil.which("lighttpd", path="/usr/sbin:/usr/bin")
+
+
+def processes():
+    """pid → (parent, command line) of every process."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if stat[0] != "Z":
+                found[int(entry.name)] = (int(stat[1]), line.replace("\0", " ").strip())
+    return found
+
+
+def children(pid):
+    return sorted(p for p, (parent, _) in processes().items() if parent == pid)
+
+
+class Gateway:
+    """start() … stop(). `environment` overrides or (None) removes variables;
+    `descriptors` is the responder's limit of open files."""
+
+    def __init__(self, workers=2, web_server=True, descriptors=None, build=BUILD,
+                 **environment):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-test-"))
+        self.data = pathlib.Path(environment.get("DATA_DIR", self.folder / "data"))
+        self.logs = self.folder / "logs"
+        self.logs.mkdir()
+        self.port = free_port()
+        self.web_server = web_server
+        self.descriptors = descriptors
+        self.build = build
+        self.environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        self.set_environment(
+            HOST="127.0.0.1", PORT=self.port, DATA_DIR=self.data, WORKERS=workers,
+            AUTH_KEY=AUTH_KEY,
+            ASAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:detect_leaks=1:"
+                         "abort_on_error=0:handle_abort=0",
+            UBSAN_OPTIONS=f"log_path={self.logs}/sanitizer:print_stacktrace=1",
+            LSAN_OPTIONS="print_suppressions=0",
+        )
+        self.set_environment(**environment)
+        self.master = None
+        self.web = None
+        self.client = Client("127.0.0.1", self.port)
+        self.api = Api(self.client, self.environment.get("AUTH_KEY", AUTH_KEY))
+
+    def set_environment(self, **variables):
+        for name, value in variables.items():
+            if value is None:
+                self.environment.pop(name, None)
+            else:
+                self.environment[name] = str(value)
+
+    # --- life ---
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, *exc):
+        self.stop(failed=kind is not None)
+
+    @property
+    def socket(self):
+        return self.data / "run" / "responder.sock"
+
+    def command(self, *arguments, **rest):
+        """Runs the command line program `gpt-load`."""
+        program = self.build / "admin-cgi" / "gpt-load"
+        return subprocess.run([program, *arguments], env=self.environment, text=True,
+                              capture_output=True, timeout=60, check=False,
+                              cwd=self.folder, **rest)
+
+    def start(self):
+        try:
+            prepared = self.command("prepare")
+            assert prepared.returncode == 0, prepared.stderr
+            self.start_master()
+            if self.web_server:
+                self.start_web()
+        except BaseException:
+            self.stop(failed=True)
+            raise
+        return self
+
+    def _spawn(self, name, *arguments, environment=None, **rest):
+        with open(self.logs / f"{name}.log", "ab") as log:
+            return subprocess.Popen(arguments, env=environment or self.environment,
+                                    cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
+                                    stderr=log, **rest)
+
+    def _limit_descriptors(self):
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+
+    def start_master(self):
+        self.master = self._spawn("responder", self.build / "fcgi-app" / "gpt-load.fcgi",
+                                  "--listen", self.socket,
+                                  "--workers", self.environment["WORKERS"],
+                                  preexec_fn=self._limit_descriptors)
+        until(lambda: self.socket.exists() or self.master.poll() is not None,
+              "the responder listens")
+
+    def start_web(self):
+        self.web = self._spawn("lighttpd", LIGHTTPD, "-D", "-f", LIGHTTPD_CONF,
+                               environment=self.web_environment())
+        self.wait_healthy()
+
+    def web_environment(self):
+        """The environment that conf-examples/lighttpd.conf takes its values from."""
+        given = self.command("env")
+        assert given.returncode == 0, given.stderr
+        words = shlex.split(given.stdout)
+        command = shlex.quote(str(self.build / "admin-cgi" / "gpt-load"))
+        log = shlex.quote(str(self.logs / "lighttpd.log"))
+        return {**self.environment, **dict(word.split("=", 1) for word in words if "=" in word),
+                "GPT_LOAD_PROGRAMS": str(self.build / "admin-cgi"),
+                "GPT_LOAD_LOGGER": f"exec {command} log lighttpd 2>>{log}",
+                "GPT_LOAD_PAGE": str(ROOT / "static"),
+                "GPT_LOAD_ERRORS": str(ROOT / "conf-examples" / "errors")}
+
+    def web_server_configuration(self):
+        """lighttpd.conf with every value in its place."""
+        return subprocess.run([LIGHTTPD, "-p", "-f", LIGHTTPD_CONF], text=True, check=True,
+                              env=self.web_environment(), capture_output=True).stdout
+
+    def health(self):
+        """The answer of /health, or None while nothing answers."""
+        try:
+            return self.client.request("GET", "/health")
+        except OSError:
+            return None
+
+    def wait_healthy(self):
+        def healthy():
+            assert self.master is None or self.master.poll() is None, self.log_text()
+            assert self.web.poll() is None, self.log_text()
+            answer = self.health()
+            return answer is not None and answer.status == 200
+        until(healthy, "GET /health answers 200")
+
+    def end(self, process, what, deadline=15):
+        """SIGTERM, and it must have ended by the deadline."""
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{what} did not end within {deadline} s of SIGTERM\n"
+                                 + self.log_text()) from None
+
+    def stop_web(self):
+        self.end(self.web, "lighttpd")
+        self.web = None
+
+    def stop_master(self):
+        self.end(self.master, "the master")
+        self.master = None
+
+    def stop(self, failed=False):
+        try:
+            self.stop_web()
+            self.stop_master()
+            if not failed:  # else there is a better report already
+                self.check_clean()
+        except BaseException:
+            failed = True
+            raise
+        finally:
+            if failed:
+                print(f"logs are kept in {self.folder}")
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restart(self, **environment):
+        """Stops, and starts again on the same data with other variables."""
+        self.stop_web()
+        self.stop_master()
+        self.set_environment(**environment)
+        self.start()
+
+    # --- looking inside ---
+
+    def log_files(self):
+        found = [p for p in self.logs.rglob("*") if p.is_file()]
+        return found + [p for p in self.data.rglob("*.log") if p.is_file()]
+
+    def log_text(self):
+        return "\n".join(f"--- {p}\n{p.read_text(errors='replace')}" for p in self.log_files())
+
+    def check_clean(self):
+        """No sanitizer report, no failed check, no core."""
+        text = self.log_text()
+        alarm = ALARMS.search(text)
+        assert alarm is None, f"{alarm[0]!r} in the logs:\n{text[-20000:]}"
+        cores = list(self.folder.rglob("core*"))
+        assert not [c for c in cores if c.is_file()], cores
+
+    def workers(self):
+        """Process ids of the workers."""
+        return children(self.master.pid)
+
+    def pool_files(self):
+        """The files of the embedded pool."""
+        return list(self.data.glob("pool.*"))
+
+    def database(self):
+        """The SQLite file, read only."""
+        return sqlite3.connect(f"file:{self.data}/gpt-load.db?mode=ro", uri=True)
+
+    def query(self, sql, *values):
+        database = self.database()
+        try:
+            return database.execute(sql, values).fetchall()
+        finally:
+            database.close()
+
+    def execute(self, sql, *values):
+        """Changes the SQLite file behind the programs' back."""
+        with sqlite3.connect(self.data / "gpt-load.db", timeout=10) as database:
+            database.execute(sql, values)
+        database.close()
+
+    # --- asking ---
+
+    def headers(self, key=None):
+        return {"Authorization": f"Bearer {key or self.api.auth_key}"}
+
+    def body_for(self, group, **fields):
+        """Path and body of the simplest request of the group's channel."""
+        path, body = CHANNELS[group.data["channel_type"]]
+        return path, {**body, **fields}
+
+    def open(self, group, path=None, method="POST", headers=None, key=None, **rest):
+        """One proxied request, the answer's body still to come.
+
+        Without path and body, the simplest one of the group's channel.
+        """
+        usual_path, usual_body = self.body_for(group)
+        if method == "POST" and not {"json", "body", "chunks"} & rest.keys():
+            rest["json"] = usual_body
+        heads = self.headers(key)
+        heads.update(headers or {})
+        return self.client.open(method, group.path(path or usual_path),
+                                {n: v for n, v in heads.items() if v is not None}, **rest)
+
+    def ask(self, group, *arguments, **rest):
+        with self.open(group, *arguments, **rest) as response:
+            response.body
+            return response
+
+    def run_cgi(self, program, method, target, value=None, headers=None, **rest):
+        """An admin program as plain CGI."""
+        body = b"" if value is None else json.dumps(value).encode()
+        heads = {"Authorization": f"Bearer {self.api.auth_key}",
+                 "Content-Type": "application/json", **(headers or {})}
+        return fcgi.run_cgi(BUILD / "admin-cgi" / program, method, target, heads, body,
+                            self.environment, **rest)
+
+    def run_responder_as_cgi(self, method, target, value):
+        """The responder as plain CGI: one process, one request."""
+        return fcgi.run_cgi(MASTER, method, target,
+                            {**self.headers(), "Content-Type": "application/json"},
+                            json.dumps(value).encode(), self.environment)
+
+    def fcgi(self, method, target, headers=None, body=b"", **extra):
+        """A request to the responder's own socket, past the web server."""
+        return fcgi.request(self.socket, method, target,
+                            {**self.headers(), **(headers or {})}, body, **extra)

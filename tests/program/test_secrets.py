@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""The canary: no upstream key, client key, AUTH_KEY or ENCRYPTION_KEY in any log, the
+web server's included, in any error, any text column, or any process's arguments."""
+
+import pathlib
+import sqlite3
+import urllib.parse
+
+import pytest
+
+from lib import vendors
+from lib.client import Broken
+from lib.provider import Provider, answer, credential, hang_up
+from lib.wait import until
+
+# Each has characters that look otherwise in a URL.
+AUTH = "canary/Auth+Key=0123456789"
+ENCRYPTION = "canary/Encryption+Key=01234567"
+CLIENT = "canary/Client+Key=0123456789"
+UPSTREAM = ["canary/Upstream+Key=%d-0123456789" % i for i in range(3)]
+CANARIES = [AUTH, ENCRYPTION, CLIENT, *UPSTREAM]
+
+
+def forms(secret):
+    """What a secret looks like as it is, in a URL, in JSON."""
+    return {secret, urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret),
+            secret.replace("/", "\\/")}
+
+
+def found(text, where):
+    return [(secret, where) for secret in CANARIES if any(form in text for form in forms(secret))]
+
+
+class echoes_its_key:
+    """An error that names the key it was sent, as OpenAI's does."""
+
+    def __init__(self, status):
+        self.status = status
+
+    async def __call__(self, request):
+        key = credential(request)
+        await answer(self.status, json={"error": {"message": f"Incorrect API key: {key}."}},
+                     headers=[("X-Key", key)])(request)
+
+
+@pytest.fixture
+def provoked(start_gateway, provider):
+    """A stack that has seen every kind of request and failure with the canaries, and
+    what clients were answered."""
+    gateway = start_gateway(AUTH_KEY=AUTH, ENCRYPTION_KEY=ENCRYPTION, LOG_LEVEL="debug",
+                            LOG_ENABLE_FILE="true", workers=2)
+    api = gateway.api
+    api.set(proxy_keys=CLIENT, blacklist_threshold=0)
+    answers = []
+
+    def ask(group, **rest):
+        try:
+            got = gateway.ask(group, **rest)
+            answers.append(got.text + repr(got.headers))
+        except (OSError, Broken):
+            pass
+    odd = [echoes_its_key(401), echoes_its_key(500), vendors.openai_bad_key(),
+           vendors.openai_rate_limit([("Retry-After", "0")]), hang_up(), hang_up(reset=True),
+           hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nx"),
+           answer(json=vendors.CHAT)]
+    for channel in vendors.CHANNELS:
+        group = api.create_group(provider.origin, channel=channel, keys=UPSTREAM,
+                                 config={"enable_request_body_logging": True},
+                                 header_rules=[{"key": "X-Also", "value": "${API_KEY}",
+                                                "action": "set"}])
+        for what in odd:
+            provider.on(what)
+            ask(group)
+            path, _ = gateway.body_for(group)
+            quoted = urllib.parse.quote(CLIENT, safe="")
+            ask(group, path=f"{path}?key={quoted}", headers={"Authorization": None})
+            ask(group, key=CLIENT)
+    with Provider() as dead:
+        dead.stop()
+        for url in (dead.origin, dead.origin.replace("http", "https"), "http://no.invalid"):
+            ask(api.create_group(url, channel="gemini", keys=UPSTREAM[:1]))
+    quoted = urllib.parse.quote(AUTH, safe="")
+    for target in (f"/proxy/none/x?key={quoted}", f"/api/groups?key={quoted}",
+                   f"/api/none?key={quoted}", f"/%zz?key={quoted}", f"/proxy/%00?key={quoted}",
+                   f"/proxy/a/../b?key={quoted}", f"/index.html?key={quoted}",
+                   f"/proxy/{'x' * 9000}?key={quoted}"):
+        for method in ("GET", "POST"):
+            got = gateway.client.request(method, target)
+            if not target.startswith("/api/groups"):
+                answers.append(got.text)
+    answers.append(gateway.api.raw("PUT", "/api/settings", {"proxy_keys": 5}).text)
+    return gateway, answers
+
+
+def test_no_secret_anywhere(provoked):
+    gateway, answers = provoked
+    leaks = []
+    for pid in [gateway.master.pid, gateway.web.pid, *gateway.workers()]:
+        text = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        leaks += found(text, f"arguments of {pid}")
+    for text in answers:
+        leaks += found(text, f"an answer: {text[:300]}")
+    gateway.api.logs()  # flushes
+    until(lambda: gateway.query("SELECT count(*) FROM request_logs")[0][0] > 50, "rows")
+    gateway.stop_web()
+    gateway.stop_master()
+    for file in gateway.log_files():
+        leaks += found(file.read_text(errors="replace"), file)
+    leaks += columns(gateway)
+    assert not leaks
+
+
+# Where the original keeps a secret readable, and ours must for its sake.
+KEPT_READABLE = {("system_settings", "setting_value"), ("groups", "proxy_keys")}
+
+
+def columns(gateway):
+    """Secrets in the text columns of the database."""
+    leaks = []
+    database = gateway.database()
+    database.row_factory = sqlite3.Row
+    tables = [name for (name,) in gateway.query("SELECT name FROM sqlite_master"
+                                                " WHERE type = 'table'")]
+    for table in tables:
+        for row in database.execute(f'SELECT * FROM "{table}"'):
+            for column in row.keys():
+                if isinstance(row[column], str) and (table, column) not in KEPT_READABLE:
+                    leaks += found(row[column], f"{table}.{column}: {row[column][:200]}")
+    database.close()
+    return leaks
+
+
+def test_files_of_the_pool_and_the_spool_hold_no_key_in_clear(provoked):
+    gateway, _ = provoked
+    for file in [*gateway.pool_files(), *(gateway.data / "spool").rglob("*")]:
+        if file.is_file():
+            text = file.read_bytes()
+            assert not [c for c in CANARIES if c.encode() in text], file

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Keys as text and in the DB: what is a key and what is refused, masks that come
+ * back, and that duplicates, counts and outbox rows are right.
+ */
+#include "lib/key.h"
+#include "lib/limits.h"
+#include "lib/str.h"
+
+#include "tests/unit/sandbox.h"
+
+/* --- text --- */
+
+static const struct {
+	const char *text;
+	const char *keys; /* joined by '|'; NULL: refused */
+	size_t given;
+} texts[] = {
+    {"a", "a", 1},
+    {"sk-1 sk-2\n\tsk-3,sk-4;sk-5\r\n", "sk-1|sk-2|sk-3|sk-4|sk-5", 5},
+    {" ,;\n a ,,; b ", "a|b", 2},
+    {"a b a c b a", "a|b|c", 6},
+    {"[\"a\", \" b \", \"\", \"a\"]", "a|b", 3},
+    {" [ \"x\" ] ", "x", 1},
+    {"ключ", "ключ", 1},
+    {"", NULL, 0},
+    {" \n,; ", NULL, 0},
+    {"[]", NULL, 0},
+    {"[\"\"]", NULL, 0},
+    {"[\"a\", 1]", NULL, 0},
+    {"[\"a\"", NULL, 0},
+    {"[\"a\" \"b\"]", NULL, 0},
+    {"[a, b]", NULL, 0},
+    {"[\"a\"] b", NULL, 0},
+    {"[\"a b\"]", NULL, 0},
+    {"[\"a\\u0000b\"]", NULL, 0},
+    {"a\x01", NULL, 0},
+    {"a\x7f", NULL, 0},
+};
+
+static void
+test_text(UNUSED void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct errinfo info = {""};
+		struct key_text keys = {0};
+		struct arena arena;
+		struct buf joined;
+
+		arena_init(&arena, 4096);
+		buf_init(&joined, 4096);
+		enum err e = key_text_parse(str_of(texts[i].text), 100, &arena, &keys, &info);
+		if (texts[i].keys == NULL) {
+			assert_int_equal(e, ERR_VALIDATION);
+			assert_string_not_equal(info.text, "");
+		} else {
+			assert_int_equal(e, ERR_OK);
+			for (size_t k = 0; k < keys.n; k++) {
+				if (k > 0)
+					buf_char(&joined, '|');
+				buf_str(&joined, keys.v[k]);
+			}
+			assert_string_equal(buf_text(&joined), texts[i].keys);
+			assert_int_equal(keys.given, texts[i].given);
+		}
+		buf_done(&joined);
+		arena_done(&arena);
+	}
+}
+
+/* n keys "k0 k1 …". */
+static void
+add_numbered(struct buf *b, int n)
+{
+	for (int i = 0; i < n; i++)
+		buf_printf(b, "k%d ", i);
+}
+
+static void
+test_text_limits(UNUSED void **state)
+{
+	struct key_text keys;
+	struct arena arena;
+	struct buf text;
+
+	arena_init(&arena, 4096);
+	buf_init(&text, 1 << 20);
+	add_numbered(&text, LIMIT_SYNC_KEYS);
+	assert_int_equal(key_text_parse(buf_view(&text), LIMIT_SYNC_KEYS, &arena, &keys, NULL), ERR_OK);
+	assert_int_equal(keys.n, LIMIT_SYNC_KEYS);
+	buf_cstr(&text, "one-more");
+	assert_int_equal(key_text_parse(buf_view(&text), LIMIT_SYNC_KEYS, &arena, &keys, NULL),
+	    ERR_VALIDATION);
+
+	buf_clear(&text);
+	for (int i = 0; i < LIMIT_KEY_BYTES; i++)
+		buf_char(&text, 'x');
+	assert_int_equal(key_text_parse(buf_view(&text), 1, &arena, &keys, NULL), ERR_OK);
+	buf_char(&text, 'x');
+	assert_int_equal(key_text_parse(buf_view(&text), 1, &arena, &keys, NULL), ERR_VALIDATION);
+	buf_done(&text);
+	arena_done(&arena);
+}
+
+/* --- masks --- */
+
+#define KEY_A "sk-aaaaaaaaaaaa-1111"
+#define KEY_B "sk-abbbbbbbbbbb-1111" /* its mask is that of KEY_A */
+#define MASK  "sk-a****1111"
+
+static void
+test_masks(UNUSED void **state)
+{
+	static const struct {
+		const char *list;
+		const char *old;
+		const char *want;
+	} unmasked[] = {
+	    {"new", KEY_A, "new"},
+	    {MASK, KEY_A, KEY_A},
+	    {MASK ",new", KEY_A "," KEY_B, KEY_A ",new"},
+	    {MASK "," MASK, KEY_A "," KEY_B, KEY_A "," KEY_B},
+	    {MASK "," MASK, KEY_A, KEY_A "," MASK},
+	    {"other****mask", KEY_A, "other****mask"},
+	    {"****", "short", "short"},
+	    {"", KEY_A, ""},
+	};
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	assert_true(str_is(key_mask(STR(KEY_A), &arena), MASK));
+	assert_true(str_is(key_mask(STR("fifteen-bytes-x"), &arena), "****"));
+	assert_true(str_is(key_mask_list(STR(KEY_A ", " KEY_B ",x"), &arena), MASK "," MASK ",****"));
+	for (size_t i = 0; i < ARRAY_LEN(unmasked); i++) {
+		struct str got =
+		    key_unmask_list(str_of(unmasked[i].list), str_of(unmasked[i].old), &arena);
+		assert_true(str_is(got, unmasked[i].want));
+	}
+	arena_done(&arena);
+}
+
+static void
+test_list(UNUSED void **state)
+{
+	struct errinfo info;
+	struct arena arena;
+	struct str got;
+
+	arena_init(&arena, 4096);
+	assert_int_equal(key_list_clean(STR(" a,b ,\n,a\nc,"), "f", &arena, &got, &info), ERR_OK);
+	assert_true(str_is(got, "a,b,c"));
+	assert_int_equal(key_list_clean(STR(""), "f", &arena, &got, &info), ERR_OK);
+	assert_int_equal(got.n, 0);
+	assert_int_equal(key_list_clean(STR("a b"), "proxy_keys", &arena, &got, &info), ERR_VALIDATION);
+	assert_non_null(strstr(info.text, "proxy_keys"));
+	arena_done(&arena);
+}
+
+/* --- in the DB --- */
+
+struct fixture {
+	struct sandbox *sandbox;
+	struct db *db;
+	struct crypt *crypt;
+	struct arena arena;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	f->sandbox = sandbox_new();
+	f->db = sandbox_db(f->sandbox);
+	assert_int_equal(crypt_new(&f->crypt, "a pass phrase", NULL, NULL), ERR_OK);
+	arena_init(&f->arena, 4096);
+	sandbox_exec(f->db, "INSERT INTO \"groups\" (id, name, group_type, upstreams, channel_type, "
+			    "test_model) VALUES (1, 'a', 'standard', '[]', 'openai', 'm'), "
+			    "(2, 'b', 'standard', '[]', 'openai', 'm'), "
+			    "(3, 'c', 'aggregate', '[]', 'openai', '-')");
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	arena_done(&f->arena);
+	crypt_free(f->crypt);
+	db_close(f->db);
+	sandbox_free(f->sandbox);
+	free(f);
+	return 0;
+}
+
+/* n keys PREFIX0, PREFIX1 … in the fixture's arena. */
+static struct str *
+numbered(struct fixture *f, const char *prefix, size_t n)
+{
+	struct str *keys = arena_alloc(&f->arena, n * sizeof(*keys));
+
+	for (size_t i = 0; i < n; i++)
+		keys[i] = str_of(arena_printf(&f->arena, "%s%zu", prefix, i));
+	return keys;
+}
+
+static size_t
+add(struct fixture *f, int64_t group, const char *prefix, size_t n)
+{
+	size_t added = 0;
+
+	assert_int_equal(key_add(f->db, f->crypt, group, numbered(f, prefix, n), n, &added, NULL),
+	    ERR_OK);
+	return added;
+}
+
+static void
+test_add(void **state)
+{
+	struct fixture *f = *state;
+	struct errinfo info = {""};
+	struct str key = STR("x");
+	size_t added;
+
+	assert_int_equal(add(f, 1, "key-", 123), 123);
+	assert_int_equal(sandbox_int(f->db, "SELECT first_id FROM gptl_outbox"), 1);
+	assert_int_equal(sandbox_int(f->db, "SELECT last_id FROM gptl_outbox"), 123);
+	assert_int_equal(add(f, 1, "key-", 125), 2);
+	assert_int_equal(add(f, 2, "key-", 5), 5);
+	assert_int_equal(add(f, 1, "key-", 125), 0);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 3);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE status = 'active' "
+					    "AND key_value NOT LIKE 'key-%'"),
+	    130);
+
+	assert_int_equal(key_add(f->db, f->crypt, 9, &key, 1, &added, &info), ERR_NOT_FOUND);
+	assert_int_equal(key_add(f->db, f->crypt, 3, &key, 1, &added, &info), ERR_VALIDATION);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys"), 130);
+}
+
+static void
+test_find_and_delete(void **state)
+{
+	struct fixture *f = *state;
+	struct str *keys = numbered(f, "key-", 70);
+	struct key_ids ids;
+	size_t deleted;
+
+	add(f, 1, "key-", 60);
+	add(f, 2, "key-", 60);
+	/* A duplicate, as a group taken over may hold one. */
+	sandbox_exec(f->db, "INSERT INTO api_keys (key_value, key_hash, group_id) "
+			    "SELECT key_value, key_hash, 1 FROM api_keys WHERE id = 1");
+	sandbox_exec(f->db, "DELETE FROM gptl_outbox");
+
+	assert_int_equal(key_find(f->db, f->crypt, 1, keys, 70, &ids), ERR_OK);
+	assert_int_equal(ids.n, 61);
+	assert_int_equal(ids.v[0], 1);
+	assert_int_equal(ids.v[60], 121);
+	assert_int_equal(key_delete(f->db, 1, ids.v, ids.n, &deleted), ERR_OK);
+	assert_int_equal(deleted, 61);
+	key_ids_done(&ids);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE group_id = 2"), 60);
+	/* 1 to 60, and 121: more than 60 apart but near enough to be one look. */
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 1);
+	assert_int_equal(sandbox_int(f->db, "SELECT last_id FROM gptl_outbox"), 121);
+
+	assert_int_equal(key_delete(f->db, 1, NULL, 0, &deleted), ERR_OK);
+	assert_int_equal(deleted, 0);
+	assert_int_equal(key_clear(f->db, 2, &deleted), ERR_OK);
+	assert_int_equal(deleted, 60);
+}
+
+static void
+test_outbox_stretches(void **state)
+{
+	struct fixture *f = *state;
+	int64_t ids[600];
+	size_t deleted;
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		ids[i] = (int64_t)(i * 1000 + 1);
+	assert_int_equal(key_delete(f->db, 1, ids, 3, &deleted), ERR_OK);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 3);
+	assert_int_equal(key_delete(f->db, 1, ids, ARRAY_LEN(ids), &deleted), ERR_OK);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 4);
+	assert_int_equal(sandbox_int(f->db, "SELECT first_id FROM gptl_outbox ORDER BY id DESC"), 0);
+}
+
+static void
+test_counts_and_invalid(void **state)
+{
+	struct fixture *f = *state;
+	struct key_counts counts;
+	struct key_ids ids;
+
+	add(f, 1, "key-", 10);
+	sandbox_exec(f->db, "UPDATE api_keys SET status = 'invalid' WHERE id IN (3, 5)");
+	sandbox_exec(f->db, "UPDATE api_keys SET status = 'disabled' WHERE id = 7");
+	assert_int_equal(key_counts(f->db, 1, &counts), ERR_OK);
+	assert_int_equal(counts.total, 10);
+	assert_int_equal(counts.active, 7);
+	assert_int_equal(counts.invalid, 2);
+	assert_int_equal(counts.disabled, 1);
+	assert_int_equal(key_counts(f->db, 99, &counts), ERR_OK);
+	assert_int_equal(counts.total, 0);
+
+	assert_int_equal(key_find_invalid(f->db, 1, &ids), ERR_OK);
+	assert_int_equal(ids.n, 2);
+	assert_int_equal(ids.v[1], 5);
+	key_ids_done(&ids);
+}
+
+static void
+test_page(void **state)
+{
+	struct fixture *f = *state;
+	struct key_query q = {.group_id = 1, .limit = 3};
+	struct key_row *rows;
+	int64_t total;
+	size_t n;
+
+	add(f, 1, "key-", 5);
+	sandbox_exec(f->db, "UPDATE api_keys SET last_used_at = '2026-01-02 03:04:05+08:00' WHERE id = 2");
+	sandbox_exec(f->db, "UPDATE api_keys SET key_value = 'damaged', status = 'invalid' WHERE id = 4");
+
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
+	assert_int_equal(total, 5);
+	assert_int_equal(n, 3);
+	assert_int_equal(rows[0].id, 2);
+	assert_true(str_is(rows[0].value, "key-1"));
+	assert_true(rows[0].last_used_at > 0);
+	assert_int_equal(rows[1].id, 5);
+	assert_int_equal(rows[2].id, 4);
+	assert_false(rows[2].readable);
+	assert_true(str_is(rows[2].value, KEY_UNREADABLE));
+
+	q.offset = 3;
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(rows[1].id, 1);
+	q.hash = rows[1].hash;
+	q.offset = 0;
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
+	assert_int_equal(total, 1);
+	q = (struct key_query){.group_id = 1, .status = STR("invalid"), .limit = 3};
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
+	assert_int_equal(total, 1);
+	assert_int_equal(rows[0].id, 4);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_text_limits),
+	    cmocka_unit_test(test_masks),
+	    cmocka_unit_test(test_list),
+	    cmocka_unit_test_setup_teardown(test_add, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_find_and_delete, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_outbox_stretches, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_counts_and_invalid, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_page, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
