@@ -27,10 +27,11 @@ cd "$root"
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 build=$root/build
 command=$build/admin-cgi/gpt-load
+page=$build/page
 
 # --- packages and build ---
 
-PACKAGES="build-essential autoconf automake pkg-config ca-certificates curl lighttpd
+PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata curl lighttpd
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev
 	libsqlite3-dev libssl-dev zlib1g-dev uthash-dev"
 
@@ -68,7 +69,7 @@ install_packages() {
 is_built() {
 	[ -e "$build/built" ] && [ -x "$command" ] &&
 		[ -z "$(find start.sh autogen.sh configure.ac Makefile.am lib fcgi-app admin-cgi \
-			sql conf-examples -newer "$build/built" -type f ! -name 'channel_list.*' \
+			sql static -newer "$build/built" -type f ! -name 'channel_list.*' \
 			-print -quit)" ]
 }
 
@@ -79,7 +80,8 @@ build_all() {
 	{
 		[ -e "$build/Makefile" ] || { ./autogen.sh && (cd "$build" && ../configure -q); }
 		touch "$build/begun"
-		make -s -C "$build" -j"$(nproc)" all
+		make -s -C "$build" -j"$(nproc)" all &&
+			make -s -C "$build" install-dist_pageDATA DESTDIR= pagedir="$page"
 	} >"$build/build.log" 2>&1 || {
 		tail -n 20 "$build/build.log" >&2
 		die "the build failed; all of it is in $build/build.log"
@@ -88,19 +90,32 @@ build_all() {
 }
 
 is_built || build_all
-command -v lighttpd >/dev/null || { install_packages; }
-command -v lighttpd >/dev/null || die "lighttpd is not installed"
+for p in lighttpd curl setpriv; do
+	command -v "$p" >/dev/null || install_packages
+	command -v "$p" >/dev/null || die "$p is not installed"
+done
 
 # --- who serves ---
 
-# Put before a command, runs it as the user who serves. Root serves as a user of its
-# own, which owns DATA_DIR; where that user cannot come, as root, and says so. The one
-# capability left is for a port below 1024.
-as_user=
+# Put before a command: it ends with this script, however this script ends. Root
+# serves as a user of its own, which owns DATA_DIR; where that user cannot come, as
+# root, and says so. The one capability left is for a port below 1024.
+as_root="setpriv --pdeathsig TERM --"
+as_user=$as_root
 set_user() {
-	as_user="setpriv --reuid $1 --regid $1 --init-groups
-		--bounding-set -all,+net_bind_service --inh-caps -all,+net_bind_service
-		--ambient-caps -all,+net_bind_service --"
+	groups=--init-groups
+	id "$1" >/dev/null 2>&1 || groups=--clear-groups
+	as_user="setpriv --reuid $1 --regid $2 $groups --bounding-set -all,+net_bind_service
+		--inh-caps -all,+net_bind_service --ambient-caps -all,+net_bind_service
+		--pdeathsig TERM --"
+}
+
+can_serve() {
+	for p in "$command" "$page/index.html" ${GPT_LOAD_CONFIG:+"$GPT_LOAD_CONFIG"}; do
+		$as_user test -r "$p" || return 1
+	done
+	[ ! -e .env ] || $as_user test -r .env || return 1
+	$as_user test -w "$DATA_DIR"
 }
 
 settings=$("$command" env) || exit 2
@@ -114,25 +129,24 @@ take_user() {
 		useradd --system --user-group --no-create-home --home-dir /nonexistent \
 			--shell /usr/sbin/nologin gpt-load || die "the user gpt-load cannot be made"
 	mkdir -p "$DATA_DIR" || die "DATA_DIR: $DATA_DIR cannot be made"
-	owner=$(stat -c %U "$DATA_DIR")
-	if [ "$owner" = root ] && [ -z "$(ls -A "$DATA_DIR")" ]; then
+	fresh=
+	if [ -z "$(ls -A "$DATA_DIR")" ] && [ "$(stat -c %u "$DATA_DIR")" -eq 0 ]; then
+		fresh=yes
 		chown gpt-load:gpt-load "$DATA_DIR"
 		chmod 700 "$DATA_DIR"
-		owner=gpt-load
 	fi
-	[ "$owner" != root ] || return 0
-	set_user "$owner"
-	if ! $as_user test -x "$command" || ! $as_user test -w "$DATA_DIR"; then
-		echo "start.sh: warning: the user $owner cannot reach $root or $DATA_DIR;" \
-			"serving as root" >&2
-		as_user=
-		[ "$owner" != gpt-load ] || [ -n "$(ls -A "$DATA_DIR")" ] ||
-			chown root:root "$DATA_DIR"
-	fi
+	owner=$(stat -c '%u %g' "$DATA_DIR")
+	[ "${owner% *}" -ne 0 ] || return 0
+	set_user "${owner% *}" "${owner#* }"
+	can_serve && return 0
+	echo "start.sh: warning: the user $(stat -c %U "$DATA_DIR") cannot reach $root," \
+		"its .env or DATA_DIR; serving as root" >&2
+	as_user=$as_root
+	[ -z "$fresh" ] || chown root:root "$DATA_DIR"
 }
 
 take_user
-$as_user "$command" prepare || exit $?
+$as_user "$command" prepare </dev/null || exit $?
 # Again: there is a database now, whose settings some values follow.
 settings=$($as_user "$command" env) || exit 2
 eval "$settings"
@@ -153,9 +167,12 @@ set -a
 eval "$settings"
 set +a
 export GPT_LOAD_PROGRAMS="$build/admin-cgi"
-export GPT_LOAD_PAGE="$root/static"
+export GPT_LOAD_PAGE="$page"
 export GPT_LOAD_ERRORS="$root/conf-examples/errors"
-export GPT_LOAD_LOGGER="exec '$command' log lighttpd"
+export GPT_LOAD_COMMAND="$command"
+# lighttpd gives it /dev/null for everything else; 9 is our stderr.
+# shellcheck disable=SC2016 # lighttpd's shell expands it
+export GPT_LOAD_LOGGER='exec "$GPT_LOAD_COMMAND" log lighttpd 2>&9'
 
 responder=
 web=
@@ -169,18 +186,24 @@ stop() {
 }
 trap stop TERM INT HUP
 
-$as_user "$build/fcgi-app/gpt-load.fcgi" --listen "$DATA_DIR/run/responder.sock" \
+# Each in a session of its own: Ctrl-C comes here only, and what lighttpd started can
+# be told to end as well if lighttpd itself was killed.
+# shellcheck disable=SC2086 # words of a command
+setsid $as_user "$build/fcgi-app/gpt-load.fcgi" --listen "$DATA_DIR/run/responder.sock" \
 	--workers "$WORKERS" </dev/null &
 responder=$!
-$as_user lighttpd -D -f "$root/conf-examples/lighttpd.conf" </dev/null &
+# shellcheck disable=SC2086
+setsid $as_user lighttpd -D -f "$root/conf-examples/lighttpd.conf" </dev/null 9>&2 &
 web=$!
 
 case $HOST in
 0.0.0.0) address=127.0.0.1 shown=localhost ;;
+::) address="[::1]" shown=localhost ;;
+*:*) address="[$HOST]" shown="[$HOST]" ;;
 *) address=$HOST shown=$HOST ;;
 esac
 serves() {
-	[ "$(curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 \
+	[ "$(curl -s -g -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 5 \
 		"http://$address:$PORT/health")" = 200 ]
 }
 alive() {
@@ -213,4 +236,7 @@ if [ -z "$stopping" ]; then
 fi
 while kill -0 "$web" 2>/dev/null; do wait "$web" || :; done
 while kill -0 "$responder" 2>/dev/null; do wait "$responder" || :; done
+for session in $web $responder; do
+	kill -s TERM -- "-$session" 2>/dev/null || :
+done
 exit $rc

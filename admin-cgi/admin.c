@@ -80,7 +80,9 @@ authenticate(struct req *req)
 	struct str key;
 
 	(void)cgi_client_key(req->envp, req->target.query, &req->arena, &key);
-	return req_try_key(req, key);
+	enum err e = req_try_key(req, key);
+	req->trusted = e == ERR_OK;
+	return e;
 }
 
 /* --- routes --- */
@@ -235,6 +237,15 @@ handle(struct req *req)
 	return e == ERR_OK ? route->fn(req) : e;
 }
 
+/* Strangers are not told what is wrong inside. */
+static const char *
+error_message(const struct req *req, enum err e)
+{
+	if (err_status(e) >= 500 && !req->trusted)
+		return err_message(e);
+	return err_text(&req->info, e);
+}
+
 static void
 build_envelope(struct req *req, enum err e, struct buf *out)
 {
@@ -243,7 +254,7 @@ build_envelope(struct req *req, enum err e, struct buf *out)
 		out_int(out, "code", 0);
 	else
 		out_cstr(out, "code", err_code(e));
-	out_cstr(out, "message", e == ERR_OK ? msg(req, req->message) : err_text(&req->info, e));
+	out_cstr(out, "message", e == ERR_OK ? msg(req, req->message) : error_message(req, e));
 	if (e == ERR_OK && req->data.n > 0)
 		out_raw(out, "data", buf_view(&req->data));
 	out_close(out, '}');

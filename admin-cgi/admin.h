@@ -101,6 +101,7 @@ struct req {
 	struct str client_ip;
 	int64_t ids[ROUTE_IDS]; /* of the path, in order */
 	struct str body;        /* of POST and PUT */
+	bool trusted;           /* came with the AUTH_KEY */
 
 	/* --- the answer --- */
 	int status;
@@ -124,10 +125,10 @@ void req_try_failed(struct req *req);
 enum err req_json(struct req *req, struct json_object **ret) MUST_CHECK;
 /* A required member. ERR_INVALID_JSON, naming it: absent, another type, or an id
  * below 1 or text that is empty. */
-enum err req_id(struct req *req, struct json_object *body, const char *name,
-		int64_t *ret) MUST_CHECK;
-enum err req_text(struct req *req, struct json_object *body, const char *name,
-		  struct str *ret) MUST_CHECK;
+enum err req_id(struct req *req, struct json_object *body, const char *name, int64_t *ret)
+    MUST_CHECK;
+enum err req_text(struct req *req, struct json_object *body, const char *name, struct str *ret)
+    MUST_CHECK;
 
 /* A query parameter, decoded and trimmed; empty when it is not there. */
 struct str req_query(struct req *req, const char *name);

@@ -118,6 +118,15 @@ print_number(const char *name, int64_t value)
 	printf("%s='%lld'\n", name, (long long)value);
 }
 
+/* The web servers want an IPv6 address in brackets. */
+static void
+print_bind(const char *host)
+{
+	AUTO_FREE char *bracketed = xasprintf("[%s]", host);
+
+	print_text("GPT_LOAD_BIND", strchr(host, ':') != NULL ? bracketed : host);
+}
+
 /* The longest request_timeout in force, so that the web server never cuts an
  * exchange before we answer; the default where there is no database yet. */
 static int64_t
@@ -162,7 +171,7 @@ cli_env(struct conf *conf, int argc, char **argv)
 	print_number("SERVER_READ_TIMEOUT", conf->server_read_timeout_s);
 	print_number("SERVER_WRITE_TIMEOUT", conf->server_write_timeout_s);
 	print_number("SERVER_IDLE_TIMEOUT", conf->server_idle_timeout_s);
-	print_text("GPT_LOAD_BIND", conf->host);
+	print_bind(conf->host);
 	print_number("GPT_LOAD_MAX_REQUEST_KB", conf->max_request_body / 1024 + 1024);
 	print_number("GPT_LOAD_MAX_FDS", fds);
 	print_number("GPT_LOAD_MAX_CONNECTIONS", MAX(fds / 2 - WEB_FDS_SPARE, fds / 4));

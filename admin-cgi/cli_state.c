@@ -13,8 +13,8 @@
 #include "lib/publish.h"
 #include "lib/str.h"
 
+#include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 /* A longer line of a web server is logged in pieces. */
 #define LOG_LINE_MAX 4096
@@ -125,24 +125,40 @@ cli_jobs(struct conf *conf, int argc, char **argv)
 
 /* --- log --- */
 
-/* "…/path?key=secret …" loses what follows the '?': up to a blank or quote. */
-static void
-without_queries(struct buf *out, struct str line)
+/* "2026-11-24 08:00:00: " before lighttpd's messages: the log has its own. */
+static struct str
+without_time(struct str line)
 {
-	bool in_query = false;
+	static const char form[] = "0000-00-00 00:00:00: ";
 
+	if (line.n < sizeof(form) - 1)
+		return line;
+	for (size_t i = 0; i < sizeof(form) - 1; i++) {
+		bool digit = line.p[i] >= '0' && line.p[i] <= '9';
+
+		if (form[i] == '0' ? !digit : line.p[i] != form[i])
+			return line;
+	}
+	return str_from(line, sizeof(form) - 1);
+}
+
+/* "…/path?key=secret, …" loses what follows the '?', up to a blank. *in_query goes
+ * on from piece to piece of a long line. */
+static void
+without_queries(struct buf *out, struct str piece, bool *in_query)
+{
 	buf_clear(out);
-	for (size_t i = 0; i < line.n; i++) {
-		char c = line.p[i];
+	for (size_t i = 0; i < piece.n; i++) {
+		char c = piece.p[i];
 
-		if (in_query && (c == ' ' || c == '"' || c == '\''))
-			in_query = false;
-		if (in_query)
+		if (c == ' ' || c == '\t')
+			*in_query = false;
+		if (*in_query)
 			continue;
 		buf_char(out, c);
 		if (c == '?') {
 			buf_cstr(out, "…");
-			in_query = true;
+			*in_query = true;
 		}
 	}
 }
@@ -152,20 +168,26 @@ cli_log(struct conf *conf, int argc, char **argv)
 {
 	char line[LOG_LINE_MAX];
 	struct buf safe;
+	bool in_query = false;
 
 	if (argc != 2) {
 		fputs("usage: gpt-load log NAME\n", stderr);
 		return CLI_USAGE;
 	}
+	/* It ends with its input: the web server's last words are logged too. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	log_open(conf, argv[1]);
+	/* A '?' becomes four bytes. */
 	buf_init(&safe, 4 * sizeof(line));
 	while (fgets(line, sizeof(line), stdin) != NULL) {
-		struct str text = str_trim(str_of(line));
+		bool whole = strchr(line, '\n') != NULL;
 
-		if (text.n == 0)
-			continue;
-		without_queries(&safe, text);
-		log_line(LOG_INFO, STR_FMT, STR_ARG(buf_view(&safe)));
+		without_queries(&safe, without_time(str_trim(str_of(line))), &in_query);
+		if (safe.n > 0)
+			log_line(LOG_INFO, STR_FMT, STR_ARG(buf_view(&safe)));
+		if (whole)
+			in_query = false;
 	}
 	buf_done(&safe);
 	return CLI_OK;

@@ -176,10 +176,24 @@ usage(void)
 	return EXIT_BAD_USE;
 }
 
+/* Says why on stderr; a web server that started us as CGI gets an answer too, which
+ * tells strangers no more than that. */
 static int
-refuse(const struct errinfo *info, enum err e)
+refuse(bool cgi, const struct errinfo *info, enum err e)
 {
+	struct buf answer;
+
 	log_error("%s", err_text(info, e));
+	if (cgi) {
+		buf_init(&answer, 1024);
+		buf_printf(&answer,
+			   "Status: %d %s\r\nContent-Type: application/json; charset=utf-8\r\n"
+			   "Cache-Control: no-store\r\n\r\n{\"code\":\"%s\",\"message\":\"%s\"}",
+			   err_status(e), status_reason(err_status(e)), err_code(e),
+			   err_message(e));
+		(void)cgi_write(NULL, answer.p, answer.n);
+		buf_done(&answer);
+	}
 	return e == ERR_CONF ? EXIT_BAD_USE : EXIT_BAD_START;
 }
 
@@ -198,11 +212,11 @@ admin_main(const struct route *const *tables)
 	set_signals();
 	enum err e = conf_load(&conf, &info);
 	if (e != ERR_OK)
-		return refuse(&info, e);
+		return refuse(cgi, &info, e);
 	log_open(conf, "admin");
 	e = conf_prepare(conf, &generated, &info);
 	if (e != ERR_OK) {
-		code = refuse(&info, e);
+		code = refuse(cgi, &info, e);
 	} else {
 		admin_init(&admin, conf, tables);
 		code = cgi ? serve_cgi(&admin) : serve_fcgi(&admin);

@@ -23,6 +23,8 @@ enum {
 struct edits {
 	struct json_edit *v; /* in the arena; room for every hit and every key */
 	size_t n;
+	struct json_edit *overrides; /* the same without the redirect, for the row */
+	size_t n_overrides;
 };
 
 static bool
@@ -150,6 +152,9 @@ edit_hits(struct exchange *x, const struct json_top *top, const struct override 
 		}
 		if (hit->key == KEY_STREAM)
 			x->wants_stream = json_is_true(value);
+		if (ov != NULL)
+			edits->overrides[edits->n_overrides++] =
+			    (struct json_edit){hit->start, hit->end, ov->json};
 		if (with.p != NULL)
 			edits->v[edits->n++] = (struct json_edit){hit->start, hit->end, with};
 	}
@@ -181,6 +186,8 @@ add_missing(struct exchange *x, const struct json_top *top, const struct overrid
 		}
 		if (k == KEY_STREAM)
 			x->wants_stream = json_is_true(value);
+		edits->overrides[edits->n_overrides++] =
+		    json_addition(top, empty, ov->key, ov->json, x->arena);
 		edits->v[edits->n++] = json_addition(top, empty, ov->key, value, x->arena);
 		empty = false;
 	}
@@ -208,6 +215,24 @@ use_slices(struct exchange *x, struct str *slices, size_t n)
 		memcpy(p, slices[i].p, slices[i].n);
 		p += slices[i].n;
 	}
+}
+
+/* The body for the row: with the overrides, and the model that was asked for. */
+static void
+keep_for_row(struct exchange *x, const struct edits *edits)
+{
+	struct str *slices;
+	struct buf b;
+	size_t n;
+
+	if (!x->group->opt.log_bodies || edits->n_overrides == 0)
+		return;
+	slices = json_slices(x->req->body, edits->overrides, edits->n_overrides, x->arena, &n);
+	buf_init(&b, LIMIT_LOG_REQUEST_BODY);
+	for (size_t i = 0; i < n; i++)
+		buf_add(&b, slices[i].p, MIN(slices[i].n, b.max - b.n));
+	x->body_for_row = arena_str(x->arena, buf_view(&b));
+	buf_done(&b);
 }
 
 static enum err
@@ -246,9 +271,11 @@ prepare_body(struct exchange *x, struct errinfo *info)
 		return ERR_OK;
 	}
 	edits.v = arena_alloc(x->arena, (top.n_hits + n) * sizeof(*edits.v));
+	edits.overrides = arena_alloc(x->arena, (top.n_hits + n) * sizeof(*edits.v));
 	e = edit_hits(x, &top, by_key, &edits, info);
 	if (e == ERR_OK)
 		e = add_missing(x, &top, by_key, n, &edits, info);
+	keep_for_row(x, &edits);
 	if (e == ERR_OK && edits.n > 0) {
 		size_t n_slices;
 		struct str *slices =
@@ -270,6 +297,7 @@ body_prepare(struct exchange *x, struct errinfo *info)
 		return ERR_OK;
 	x->model = (struct str){NULL, 0};
 	x->wants_stream = false;
+	x->body_for_row = x->req->body;
 	use_slices(x, &x->req->body, x->req->body.n > 0 ? 1 : 0);
 	e = prepare_path(x, info);
 	if (e == ERR_OK && x->req->body.n > 0)

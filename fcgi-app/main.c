@@ -129,9 +129,14 @@ main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	/* Folders and, on the very first start, the AUTH_KEY are made here. */
-	if (conf_load(&conf, &info) != ERR_OK || conf_prepare(conf, &generated, &info) != ERR_OK) {
+	if (conf_load(&conf, &info) != ERR_OK) {
 		fprintf(stderr, "gpt-load.fcgi: %s\n", info.text);
+		return 2;
+	}
+	/* Folders and, on the very first start, the AUTH_KEY. */
+	if (conf_prepare(conf, &generated, &info) != ERR_OK) {
+		fprintf(stderr, "gpt-load.fcgi: %s\n", info.text);
+		conf_free(conf);
 		return 2;
 	}
 	log_open(conf, "gpt-load.fcgi");

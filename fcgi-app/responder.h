@@ -311,6 +311,7 @@ struct exchange {
 	struct str *slices;
 	size_t n_slices;
 	int64_t body_len;
+	struct str body_for_row; /* after overrides, before the redirect */
 	bool wants_stream;
 
 	/* tries */

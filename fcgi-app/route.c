@@ -82,6 +82,14 @@ find_group(struct exchange *x, struct str name, struct errinfo *info)
 	return ERR_OK;
 }
 
+static void
+refresh(struct exchange *x, uint64_t version)
+{
+	worker_reload(x->w, version);
+	snapshot_unref(x->snapshot);
+	x->snapshot = snapshot_ref(x->w->snapshot);
+}
+
 /* Before anything is refused, what this worker knows is compared with what is in
  * force: the group or the key may be a second old. */
 static enum err
@@ -93,9 +101,8 @@ find_group_fresh(struct exchange *x, struct str name, struct errinfo *info)
 	if (e == ERR_OK || pool_version(x->w->pool, &version) != ERR_OK ||
 	    version <= x->snapshot->version)
 		return e;
-	worker_reload(x->w, version);
-	snapshot_unref(x->snapshot);
-	x->snapshot = snapshot_ref(x->w->snapshot);
+	refresh(x, version);
+	x->group = snapshot_group(x->snapshot, name);
 	info->text[0] = '\0';
 	return find_group(x, name, info);
 }
@@ -143,35 +150,60 @@ route(struct exchange *x, struct errinfo *info)
 	return ERR_OK;
 }
 
+/* What the key opens, in the envelope of the management API; empty: nothing. */
+static void
+integration_text(struct exchange *x, const struct group *g, struct str key, struct buf *out)
+{
+	size_t n = 0;
+
+	buf_cstr(out, "{\"code\":0,\"message\":\"Success\",\"data\":");
+	if (is_auth_key(x->w->conf, key))
+		integration_info_all(x->snapshot, g, out, &n);
+	else
+		integration_info(x->snapshot, g, key, out, &n);
+	buf_cstr(out, "}");
+	if (n == 0)
+		buf_clear(out);
+}
+
+static void
+answer_integration(struct exchange *x, struct str name, struct str query)
+{
+	const struct group *g;
+	struct str key;
+	struct buf out;
+	uint64_t version;
+
+	if (!query_get(query, "key", x->arena, &key) || key.n == 0) {
+		answer_error(x, ERR_VALIDATION, "the query parameter key is missing", 0);
+		return;
+	}
+	if (pool_version(x->w->pool, &version) == ERR_OK && version > x->snapshot->version)
+		refresh(x, version);
+	g = snapshot_group(x->snapshot, name);
+	if (g == NULL) {
+		answer_error(x, ERR_NOT_FOUND, "there is no such group", 0);
+		return;
+	}
+	buf_init(&out, LIMIT_SNAPSHOT);
+	integration_text(x, g, key, &out);
+	if (out.n > 0)
+		answer_own(x, 200, "application/json", buf_view(&out));
+	else
+		answer_error(x, ERR_UNAUTHORIZED, "the key does not open this group", 0);
+	buf_done(&out);
+}
+
 bool
 route_integration(struct exchange *x)
 {
 	struct cgi_target target;
 	struct str group;
 	struct str rest;
-	struct str key;
-	struct buf out;
-	size_t n = 0;
-	const struct group *g;
 
 	if (cgi_target(x->req->envp, &target, NULL) != ERR_OK ||
 	    !split_path(target.path, &group, &rest) || !str_is(rest, "/api/integration/info"))
 		return false;
-	g = snapshot_group(x->snapshot, group);
-	if (!query_get(target.query, "key", x->arena, &key) || key.n == 0) {
-		answer_error(x, ERR_VALIDATION, "the query parameter key is missing", 0);
-		return true;
-	}
-	if (g == NULL) {
-		answer_error(x, ERR_NOT_FOUND, "there is no such group", 0);
-		return true;
-	}
-	buf_init(&out, LIMIT_SNAPSHOT);
-	integration_info(x->snapshot, g, key, &out, &n);
-	if (n > 0)
-		answer_own(x, 200, "application/json", buf_view(&out));
-	else
-		answer_error(x, ERR_UNAUTHORIZED, "the key does not open this group", 0);
-	buf_done(&out);
+	answer_integration(x, group, target.query);
 	return true;
 }

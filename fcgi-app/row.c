@@ -93,7 +93,7 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 	}
 	if (g->opt.log_bodies) {
 		row->user_agent = cgi_var(x->req->envp, "HTTP_USER_AGENT");
-		row->request_body = redacted(x, x->req->body, LIMIT_LOG_REQUEST_BODY);
+		row->request_body = redacted(x, x->body_for_row, LIMIT_LOG_REQUEST_BODY);
 	}
 	fill_try(x, row);
 	x->row_held = true;

@@ -124,23 +124,32 @@ again(struct exchange *x)
 
 /* --- an answer that was collected --- */
 
-/* The collected body as the client may see it: as it came, unless our key stands in
+/* Text of the answer as the client may see it: as it came, unless our key stands in
  * it (some vendors repeat it in their errors). */
 static struct str
-body_for_client(struct exchange *x)
+for_client(struct exchange *x, struct str text)
 {
-	struct str raw = buf_view(&x->collected);
 	struct str key = buf_view(&x->key);
 	struct buf out;
 	struct str s;
 
-	if (raw.n == 0 || key.n == 0 || memmem(raw.p, raw.n, key.p, key.n) == NULL)
-		return arena_str(x->arena, raw);
-	buf_init(&out, 4 * LIMIT_ERROR_BODY);
-	redact(&out, raw, &key, 1);
+	if (text.n == 0 || key.n == 0 || memmem(text.p, text.n, key.p, key.n) == NULL)
+		return text;
+	buf_init(&out, 4 * text.n + LIMIT_ERROR_BODY);
+	redact(&out, text, &key, 1);
 	s = arena_str(x->arena, buf_view(&out));
 	buf_done(&out);
 	return s;
+}
+
+static struct str
+body_for_client(struct exchange *x)
+{
+	struct headers *h = &x->call.answer;
+
+	for (size_t i = 0; i < h->n; i++)
+		h->v[i].value = for_client(x, h->v[i].value);
+	return arena_str(x->arena, for_client(x, buf_view(&x->collected)));
 }
 
 static void

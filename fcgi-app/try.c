@@ -317,6 +317,15 @@ try_clear(struct exchange *x)
 	x->mode = ANSWER_PASS;
 }
 
+static bool
+key_was_tried(const struct exchange *x, int64_t key_id)
+{
+	for (size_t i = 0; i < x->n_tried_keys; i++)
+		if (x->tried_keys[i] == key_id)
+			return true;
+	return x->n_tried_keys == ARRAY_LEN(x->tried_keys);
+}
+
 static void
 take_key(struct exchange *x, const struct pick *p)
 {
@@ -363,6 +372,7 @@ void
 try_begin(struct exchange *x, const struct pick *p)
 {
 	struct errinfo info = {""};
+	bool again = key_was_tried(x, p->key_id);
 	enum err e;
 
 	row_release(x, false);
@@ -386,7 +396,11 @@ try_begin(struct exchange *x, const struct pick *p)
 		/* Closed: a key that does not open is never sent as it is stored. */
 		log_error("group " STR_FMT ", key %lld: %s", STR_ARG(x->group->name),
 			  (long long)x->key_id, err_text(&info, e));
-		exchange_refuse(x, e, err_message(e), 0);
+		x->breaker = NULL;
+		if (e == ERR_CRYPT && !again)
+			exchange_next_try(x);
+		else
+			exchange_refuse(x, e, err_message(e), 0);
 		return;
 	}
 	x->attempt++;

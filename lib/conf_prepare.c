@@ -30,6 +30,19 @@ conf_path(const struct conf *c, const char *relative)
 	return xasprintf("%s/%s", c->data_dir, relative);
 }
 
+/* One that is there already is fine, also where none could be made. 0 or errno. */
+static int
+make_one(const char *path)
+{
+	struct stat st;
+	int error;
+
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	error = errno;
+	return stat(path, &st) == 0 ? 0 : error;
+}
+
 /* Makes the folder and those above it. */
 static enum err
 make_folder(const char *name, const char *path, struct errinfo *info)
@@ -37,13 +50,15 @@ make_folder(const char *name, const char *path, struct errinfo *info)
 	AUTO_FREE char *copy = xstrdup(path);
 	char reason[128];
 	struct stat st;
+	int error;
 
 	for (char *slash = strchr(copy + 1, '/');; slash = strchr(slash + 1, '/')) {
 		if (slash != NULL)
 			*slash = '\0';
-		if (mkdir(copy, 0700) != 0 && errno != EEXIST && stat(copy, &st) != 0)
+		error = make_one(copy);
+		if (error != 0)
 			return err_set(info, ERR_IO, "%s: the folder %s cannot be made: %s", name,
-			    copy, strerror_r(errno, reason, sizeof(reason)));
+			    copy, strerror_r(error, reason, sizeof(reason)));
 		if (slash == NULL)
 			break;
 		*slash = '/';

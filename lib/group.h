@@ -50,8 +50,8 @@ enum err group_check_url(struct str url, struct errinfo *info) MUST_CHECK;
 enum err group_get(struct db *db, int64_t id, struct arena *arena, struct group_row *ret,
 		   struct errinfo *info) MUST_CHECK;
 /* In order of `sort`, then newest first. */
-enum err group_list(struct db *db, struct arena *arena, struct group_row **ret,
-		    size_t *ret_n) MUST_CHECK;
+enum err group_list(struct db *db, struct arena *arena, struct group_row **ret, size_t *ret_n)
+    MUST_CHECK;
 /* ERR_DUPLICATE: the name is taken. *ret is the row as it is now. */
 enum err group_create(struct db *db, struct str body, struct arena *arena, struct group_row *ret,
 		      struct errinfo *info) MUST_CHECK;
@@ -87,8 +87,8 @@ enum err group_members_add(struct db *db, int64_t id, const struct group_weight 
 /* ERR_NOT_FOUND: not a member. */
 enum err group_member_weigh(struct db *db, int64_t id, int64_t member_id, int64_t weight,
 			    struct errinfo *info) MUST_CHECK;
-enum err group_member_remove(struct db *db, int64_t id, int64_t member_id,
-			     struct errinfo *info) MUST_CHECK;
+enum err group_member_remove(struct db *db, int64_t id, int64_t member_id, struct errinfo *info)
+    MUST_CHECK;
 /* The aggregates that use this group; none when there is no such group. */
 enum err group_parents(struct db *db, int64_t id, struct arena *arena, struct group_parent **ret,
 		       size_t *ret_n) MUST_CHECK;

@@ -125,7 +125,7 @@ group_check_upstreams(const struct group_input *in, struct group_row *row)
 
 static enum err
 read_override(const struct group_input *in, const char *field, enum setting_scope scope,
-    const char *key, struct json_object *value, struct buf *out)
+	      const char *key, struct json_object *value, struct buf *out)
 {
 	struct errinfo why = {0};
 	enum setting id;
@@ -133,12 +133,13 @@ read_override(const struct group_input *in, const char *field, enum setting_scop
 
 	if (!setting_find(str_of(key), &id) || setting_def(id)->scope != scope)
 		return err_set(in->info, ERR_VALIDATION,
-		    "\"%s\" of \"%s\" is not a setting that a group can have there", key, field);
+			       "\"%s\" of \"%s\" is not a setting that a group can have there", key,
+			       field);
 	if (value == NULL) /* null: no override */
 		return ERR_OK;
 	if (setting_from_json(id, value, in->arena, &text, &why) != ERR_OK)
 		return err_set(in->info, ERR_VALIDATION, "\"%s\": %s", field,
-		    err_text(&why, ERR_VALIDATION));
+			       err_text(&why, ERR_VALIDATION));
 	if (out->n > 1)
 		buf_char(out, ',');
 	buf_printf(out, "\"%s\":", key);

@@ -32,8 +32,8 @@ enum err group_check_text(const struct group_input *in, const char *name, struct
 enum err group_check_upstreams(const struct group_input *in, struct group_row *row) MUST_CHECK;
 enum err group_check_header_rules(const struct group_input *in, struct group_row *row) MUST_CHECK;
 enum err group_check_redirects(const struct group_input *in, struct group_row *row) MUST_CHECK;
-enum err group_check_param_overrides(const struct group_input *in,
-				     struct group_row *row) MUST_CHECK;
+enum err group_check_param_overrides(const struct group_input *in, struct group_row *row)
+    MUST_CHECK;
 /* Overrides of settings with that scope, from the member `field` into *io. */
 enum err group_check_settings(const struct group_input *in, const char *field,
 			      enum setting_scope scope, struct str *io) MUST_CHECK;

@@ -89,6 +89,37 @@ lock_group(struct db *db, int64_t group_id, struct errinfo *info)
 	return ERR_OK;
 }
 
+/* Rows are read back with one key: another one than that of the rows which are
+ * there already must not be used for new ones. A few damaged rows do no harm. */
+static enum err
+check_crypt(struct db *db, const struct crypt *crypt, struct errinfo *info)
+{
+	struct db_rows *rows = NULL;
+	struct buf plain;
+	size_t seen = 0;
+	size_t opened = 0;
+
+	buf_init(&plain, LIMIT_KEY_BYTES);
+	enum err e =
+	    db_query(db, "SELECT key_value, key_hash FROM api_keys ORDER BY id DESC LIMIT 5",
+		     DB_NO_ARGS, &rows);
+	while (e == ERR_OK && db_next(rows, &e)) {
+		struct hash_hex hash;
+		seen++;
+		buf_clear(&plain);
+		if (crypt_decrypt(crypt, db_col_text(rows, 0), &plain) != ERR_OK)
+			continue;
+		hash_key(crypt, buf_view(&plain), &hash);
+		opened += str_is(db_col_text(rows, 1), hash.text);
+	}
+	db_rows_done(rows);
+	buf_done(&plain);
+	if (e == ERR_OK && seen > 0 && opened == 0)
+		return err_set(info, ERR_CRYPT,
+			       "the keys in the database were stored with another ENCRYPTION_KEY");
+	return e;
+}
+
 /* Marks those of up to IN_LIST hashes that the group has. */
 static enum err
 mark_known(struct db *db, int64_t group_id, const struct hash_hex *hashes, size_t n, bool *known)
@@ -192,6 +223,8 @@ add_in_transaction(struct db *db, const struct crypt *crypt, int64_t group_id,
 	int64_t last = 0;
 
 	enum err e = lock_group(db, group_id, info);
+	if (e == ERR_OK)
+		e = check_crypt(db, crypt, info);
 	if (e == ERR_OK)
 		e = db_query_int(db, "SELECT COALESCE(MAX(id), 0) FROM api_keys", DB_NO_ARGS, 0,
 				 &before);

@@ -29,7 +29,8 @@ enum err key_text_parse(struct str text, size_t max, struct arena *arena, struct
 			struct errinfo *info) MUST_CHECK;
 
 /* Adds those that the group does not have yet, as active, in one transaction.
- * ERR_NOT_FOUND: no such group. ERR_VALIDATION: an aggregate has no keys. */
+ * ERR_NOT_FOUND: no such group. ERR_VALIDATION: an aggregate has no keys. ERR_CRYPT:
+ * the keys that are there were stored with another ENCRYPTION_KEY. */
 enum err key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
 		 size_t n, size_t *ret_added, struct errinfo *info) MUST_CHECK;
 
@@ -92,8 +93,8 @@ struct key_row {
 /* Last used first, never used last, then newest first. *ret_total counts without
  * offset and limit. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
-		  struct arena *arena, struct key_row **ret, size_t *ret_n,
-		  int64_t *ret_total) MUST_CHECK;
+		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
+    MUST_CHECK;
 
 /* --- showing keys --- */
 /* The first and last four bytes around asterisks; a short key is asterisks alone. */

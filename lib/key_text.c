@@ -277,7 +277,7 @@ key_list_clean(struct str list, const char *field, struct arena *arena, struct s
 	}
 	if (list.n > LIMIT_SETTING_LIST)
 		return err_set(info, ERR_VALIDATION, "\"%s\" is longer than %d bytes", field,
-		    LIMIT_SETTING_LIST);
+			       LIMIT_SETTING_LIST);
 	if (n >= LIMIT_PROXY_KEYS)
 		return err_set(info, ERR_VALIDATION, "\"%s\" holds more than %d keys", field,
 			       LIMIT_PROXY_KEYS);

@@ -66,16 +66,12 @@ def second_provider():
 @pytest.fixture
 def make_group(gateway, provider):
     """make_group(channel=…, keys=N or list, …): a group whose upstream is `provider`."""
-    made = []
-
     def make(*upstreams, channel="openai", keys=1, **fields):
         if isinstance(keys, int):
             keys = [unique("sk-key") for _ in range(keys)]
-        group = gateway.api.create_group(*(upstreams or (provider.origin,)), channel=channel,
-                                         keys=keys, **fields)
-        made.append(group)
-        return group
-    yield make
+        return gateway.api.create_group(*(upstreams or (provider.origin,)), channel=channel,
+                                        keys=keys, **fields)
+    return make
 
 
 @pytest.fixture

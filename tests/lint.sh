@@ -4,8 +4,7 @@
 # ends with 1 if anything is. Run from anywhere; CC and BUILDDIR may be set.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-BUILDDIR=${BUILDDIR:-$PWD}
-tmp=$(mktemp -d) || exit 2
+BUILDDIR=${BUILDDIR:-$PWD} tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 for tool in clang-format cppcheck shellcheck; do
 	command -v "$tool" >/dev/null || { echo "lint needs $tool"; exit 2; }
@@ -14,8 +13,9 @@ done
 if git rev-parse --git-dir >/dev/null 2>&1; then
 	git ls-files -co --exclude-standard
 else
-	find . -name node_modules -prune -o -type f -print | sed 's|^\./||'
-fi | while read -r f; do [ -f "$f" ] && echo "$f"; done | LC_ALL=C sort >"$tmp/all"
+	find . \( -name node_modules -o -name 'build*' \) -prune -o -type f -print | sed 's|^\./||'
+fi | grep -Ev '^lib/(channel_list|sql_text)\.' |
+	while read -r f; do [ -f "$f" ] && echo "$f"; done | LC_ALL=C sort >"$tmp/all"
 grep -E '^(lib|fcgi-app|admin-cgi|tests)/.*\.[ch]$' "$tmp/all" >"$tmp/c"
 grep -vE '^tests/' "$tmp/c" >"$tmp/program"
 

@@ -11,6 +11,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 # --- unit: each is tests/unit/test_X.c ---------------------------------------
 UNIT_TESTS = \
 	tests/unit/test_admin \
+	tests/unit/test_admin_data \
 	tests/unit/test_arena \
 	tests/unit/test_base \
 	tests/unit/test_buf \
@@ -52,7 +53,12 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 endif
+tests_unit_test_admin_SOURCES = tests/unit/test_admin.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
+tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
 POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)

@@ -48,7 +48,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", default=pathlib.Path("bench.json"), type=pathlib.Path)
     parser.add_argument("--rounds", default=3, type=int, help="of each measurement")
-    parser.add_argument("--seconds", default=3, type=int, help="of each round")
+    parser.add_argument("--seconds", default=2, type=int, help="of each round")
     parser.add_argument("--streams", default=2000, type=int, help="event streams at once")
     parser.add_argument("--scale", action="store_true", help="8,000 streams")
     parser.add_argument("--only", nargs="*", choices=STEPS, default=STEPS)
@@ -183,7 +183,7 @@ class Bench:
         for _, target in self.rounds(max(self.args.rounds, 5)):
             port, path = self.port_and_path(target)
             got[target].append(self.run_json(
-                "rate", port, path, self.key, self.body, RATE, max(self.args.seconds - 1, 2)))
+                "rate", port, path, self.key, self.body, RATE, self.args.seconds))
         self.results["rate"] = {
             target: {what: measure.median([one[what] for one in ones])
                      for what in ("p50_us", "p99_us", "max_us", "errors")}

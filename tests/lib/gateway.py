@@ -24,7 +24,7 @@ from .wait import until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GPT_LOAD_BUILD", ROOT / "build")).resolve()
 
-AUTH_KEY = "test-Auth-Key-0123456789-abcdef"
+AUTH_KEY = "test-Auth-Key-zmkq7r2wpx"
 
 # Nothing of the machine's own settings may reach the programs.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "USER")
@@ -82,6 +82,7 @@ class Gateway:
             LSAN_OPTIONS="print_suppressions=0",
         )
         self.set_environment(**environment)
+        self.prepared = None  # how `gpt-load prepare` ended
         self.master = None
         self.web = None
         self.client = Client("127.0.0.1", self.port)
@@ -115,8 +116,10 @@ class Gateway:
 
     def start(self):
         try:
-            prepared = self.command("prepare")
-            assert prepared.returncode == 0, prepared.stderr
+            self.prepared = self.command("prepare")
+            with open(self.logs / "prepare.log", "a") as log:
+                log.write(self.prepared.stderr)
+            assert self.prepared.returncode == 0, self.prepared.stderr
             self.start_master()
             if self.web_server:
                 self.start_web()
@@ -273,7 +276,7 @@ class Gateway:
 
     def body_for(self, group, **fields):
         """Path and body of the simplest request of the group's channel."""
-        path, body = CHANNELS[group.data["channel_type"]]
+        path, body = CHANNELS.get(group.data["channel_type"], CHANNELS["openai"])
         return path, {**body, **fields}
 
     def open(self, group, path=None, method="POST", headers=None, key=None, **rest):

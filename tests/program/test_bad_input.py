@@ -38,7 +38,7 @@ def test_a_management_body_that_is_too_large(gateway):
 
 
 @pytest.mark.parametrize("path", [
-    "/api/groups/%zz", "/api/groups/../settings", "/api/%2e%2e/x", "/api/groups/1%00",
+    "/api/groups/%zz", "/api/groups/../settings", "/api/groups/1%00",
     "/api/groups/-1", "/api/groups/99999999999999999999999", "/api/groups/0x1",
     "/api/groups/1/stats/more", "/api/keys?group_id=%", "/api/keys?group_id=1&page=%zz",
     "/api/logs?status_code=99999999999999999999", "/api/logs?start_time=2020-13-45T99:99:99Z",

@@ -189,12 +189,14 @@ def test_an_auth_key_is_generated_kept_and_shown_once(start_gateway, provider):
     file = gateway.data / "auth_key"
     key = file.read_text().strip()
     assert len(key) >= 20
+    assert key in gateway.prepared.stdout
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     gateway.api.auth_key = key
     gateway.start_web()
     assert gateway.api.call("GET", "/api/groups") == []
     gateway.restart()
     assert file.read_text().strip() == key
+    assert key not in gateway.prepared.stdout
     assert key not in gateway.log_text()
 
 

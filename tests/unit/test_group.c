@@ -13,8 +13,8 @@
 	"{\"name\":\"g\",\"channel_type\":\"openai\",\"test_model\":\"m\","                        \
 	"\"upstreams\":[{\"url\":\"" url "\",\"weight\":1}]" more "}"
 #define BODY(more) BODY_OF("https://api.example.com", more)
-#define C10	   "cccccccccc"
-#define C100	   C10 C10 C10 C10 C10 C10 C10 C10 C10 C10
+#define C10        "cccccccccc"
+#define C100       C10 C10 C10 C10 C10 C10 C10 C10 C10 C10
 
 /* --- input of a creation --- */
 
@@ -68,7 +68,7 @@ static const struct {
     {BODY(",\"validation_endpoint\":\"/http://x\""), ERR_VALIDATION, "validation_endpoint"},
     /* upstreams */
     {"{\"name\":\"g\",\"channel_type\":\"openai\",\"test_model\":\"m\"}", ERR_VALIDATION,
-	"upstreams"},
+     "upstreams"},
     {BODY(",\"upstreams\":[]"), ERR_VALIDATION, "upstreams"},
     {BODY(",\"upstreams\":[{\"url\":\"http://a\",\"weight\":-1}]"), ERR_VALIDATION, "weight"},
     {BODY(",\"upstreams\":[{\"url\":\"http://a\",\"weight\":1001}]"), ERR_VALIDATION, "weight"},
@@ -89,14 +89,14 @@ static const struct {
     {BODY_OF("http://host/%zz", ""), ERR_VALIDATION, "upstreams"},
     /* overrides */
     {BODY(",\"config\":{\"request_timeout\":5,\"proxy_url\":\"\",\"max_retries\":null}"), ERR_OK,
-	NULL},
+     NULL},
     {BODY(",\"config\":{\"request_timeout\":0}"), ERR_VALIDATION, "request_timeout"},
     {BODY(",\"config\":{\"request_timeout\":\"5\"}"), ERR_VALIDATION, "request_timeout"},
     {BODY(",\"config\":{\"request_timeout\":1.5}"), ERR_VALIDATION, "request_timeout"},
     {BODY(",\"config\":{\"enable_request_body_logging\":1}"), ERR_VALIDATION,
-	"enable_request_body_logging"},
+     "enable_request_body_logging"},
     {BODY(",\"config\":{\"failover_status_codes\":\"99\"}"), ERR_VALIDATION,
-	"failover_status_codes"},
+     "failover_status_codes"},
     {BODY(",\"config\":{\"app_url\":\"http://x\"}"), ERR_VALIDATION, "app_url"},
     {BODY(",\"config\":{\"stream_idle_timeout\":5}"), ERR_VALIDATION, "stream_idle_timeout"},
     {BODY(",\"config\":{\"nonsense\":5}"), ERR_VALIDATION, "nonsense"},
@@ -105,11 +105,11 @@ static const struct {
     /* header rules, redirects */
     {BODY(",\"header_rules\":[{\"key\":\"x-a\",\"value\":\"1\",\"action\":\"set\"},"
 	  "{\"key\":\" \"},{\"key\":\"B\",\"action\":\"remove\"}]"),
-	ERR_OK, NULL},
+     ERR_OK, NULL},
     {BODY(",\"header_rules\":[{\"key\":\"x-a\"},{\"key\":\"X-A\"}]"), ERR_VALIDATION, "X-A"},
     {BODY(",\"header_rules\":[{\"key\":\"a b\"}]"), ERR_VALIDATION, "header_rules"},
     {BODY(",\"header_rules\":[{\"key\":\"a\",\"value\":\"x\\ny\"}]"), ERR_VALIDATION,
-	"header_rules"},
+     "header_rules"},
     {BODY(",\"header_rules\":[{\"key\":\"a\",\"action\":\"add\"}]"), ERR_VALIDATION, "action"},
     {BODY(",\"model_redirect_rules\":{\"a\":\"b\"}"), ERR_OK, NULL},
     {BODY(",\"model_redirect_rules\":{\"a\":\" \"}"), ERR_VALIDATION, "model_redirect_rules"},
@@ -118,7 +118,7 @@ static const struct {
     {"{\"name\":\"g\",\"channel_type\":\"gemini\",\"group_type\":\"aggregate\"}", ERR_OK, NULL},
     {BODY(",\"group_type\":\"aggregate\",\"upstreams\":[],\"test_model\":\"\""), ERR_OK, NULL},
     {BODY(",\"group_type\":\"aggregate\",\"model_redirect_rules\":{\"a\":\"b\"}"), ERR_VALIDATION,
-	"model_redirect_rules"},
+     "model_redirect_rules"},
 };
 
 static void
@@ -135,7 +135,7 @@ test_creation(UNUSED void **state)
 			fail_msg("%s: %s, %s", creations[i].body, err_code(e), info.text);
 		if (e != ERR_OK && strstr(info.text, creations[i].field) == NULL)
 			fail_msg("%s: \"%s\" does not name %s", creations[i].body, info.text,
-			    creations[i].field);
+				 creations[i].field);
 		arena_done(&arena);
 	}
 }
@@ -158,12 +158,11 @@ test_columns(UNUSED void **state)
 	assert_true(str_is(row.proxy_keys, "a,b"));
 	assert_true(str_is(row.config_json, "{\"max_retries\":2,\"proxy_url\":\"http://p:1\"}"));
 	assert_true(str_is(row.header_rules_json,
-	    "[{\"key\":\"X-Foo\",\"value\":\"a\\\"b\",\"action\":\"set\"}]"));
-	assert_true(
-	    str_is(row.param_overrides_json, "{\"seed\" : 9007199254740993, \"t\":1e0}"));
+			   "[{\"key\":\"X-Foo\",\"value\":\"a\\\"b\",\"action\":\"set\"}]"));
+	assert_true(str_is(row.param_overrides_json, "{\"seed\" : 9007199254740993, \"t\":1e0}"));
 	assert_true(str_is(row.redirects_json, "{\"z\":\"y\",\"a\":\"b\"}"));
-	assert_true(str_is(row.upstreams_json,
-	    "[{\"url\":\"https://api.example.com\",\"weight\":1}]"));
+	assert_true(
+	    str_is(row.upstreams_json, "[{\"url\":\"https://api.example.com\",\"weight\":1}]"));
 	assert_null(row.options_json.p);
 	arena_done(&arena);
 }
@@ -193,7 +192,7 @@ test_update_input(UNUSED void **state)
 	assert_int_equal(
 	    group_parse(STR(BODY(",\"config\":{\"max_retries\":1},\"proxy_keys\":"
 				 "\"sk-0123456789abcdef\",\"param_overrides\":{\"a\":1}")),
-		NULL, &arena, &old, NULL),
+			NULL, &arena, &old, NULL),
 	    ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(updates); i++) {
 		enum err e = group_parse(str_of(updates[i].body), &old, &arena, &row, NULL);
@@ -208,8 +207,8 @@ test_update_input(UNUSED void **state)
 	}
 	assert_int_equal(group_parse(STR("{\"config\":{},\"param_overrides\":{},\"proxy_keys\":"
 					 "\"sk-0****cdef,new\"}"),
-			     &old, &arena, &row, NULL),
-	    ERR_OK);
+				     &old, &arena, &row, NULL),
+			 ERR_OK);
 	assert_true(str_is(row.config_json, "{}"));
 	assert_true(str_is(row.param_overrides_json, "{}"));
 	assert_true(str_is(row.proxy_keys, "sk-0123456789abcdef,new"));
@@ -254,10 +253,11 @@ create(struct fixture *f, const char *name, const char *more)
 {
 	struct errinfo info = {""};
 	struct group_row row;
-	char *body = arena_printf(&f->arena,
-	    "{\"name\":\"%s\",\"channel_type\":\"openai\",\"test_model\":\"m\","
-	    "\"upstreams\":[{\"url\":\"http://a\",\"weight\":1}]%s}",
-	    name, more);
+	char *body =
+	    arena_printf(&f->arena,
+			 "{\"name\":\"%s\",\"channel_type\":\"openai\",\"test_model\":\"m\","
+			 "\"upstreams\":[{\"url\":\"http://a\",\"weight\":1}]%s}",
+			 name, more);
 
 	if (group_create(f->db, str_of(body), &f->arena, &row, &info) != ERR_OK)
 		fail_msg("%s", info.text);
@@ -280,15 +280,15 @@ test_create_update_delete(void **state)
 
 	assert_int_equal(meta_version(f->db, &before), ERR_OK);
 	assert_int_equal(group_create(f->db, STR(BODY(",\"name\":\"a\"")), &f->arena, &row, NULL),
-	    ERR_DUPLICATE);
+			 ERR_DUPLICATE);
 	assert_int_equal(group_update(f->db, b, STR("{\"name\":\"a\"}"), &f->arena, &row, NULL),
-	    ERR_DUPLICATE);
+			 ERR_DUPLICATE);
 	assert_int_equal(group_update(f->db, 99, STR("{}"), &f->arena, &row, NULL), ERR_NOT_FOUND);
 	assert_int_equal(meta_version(f->db, &after), ERR_OK);
 	assert_int_equal(before, after);
 
-	assert_int_equal(group_update(f->db, b, STR("{\"display_name\":\"B\"}"), &f->arena, &row, NULL),
-	    ERR_OK);
+	assert_int_equal(
+	    group_update(f->db, b, STR("{\"display_name\":\"B\"}"), &f->arena, &row, NULL), ERR_OK);
 	assert_true(str_is(row.display_name, "B"));
 	assert_int_equal(meta_version(f->db, &after), ERR_OK);
 	assert_true(after > before);
@@ -300,7 +300,8 @@ test_create_update_delete(void **state)
 	assert_true(list[0].created_at > 0);
 	assert_null(list[0].param_overrides_json.p);
 
-	sandbox_exec(f->db, "INSERT INTO api_keys (key_value, group_id) SELECT 'k', id FROM \"groups\"");
+	sandbox_exec(f->db,
+		     "INSERT INTO api_keys (key_value, group_id) SELECT 'k', id FROM \"groups\"");
 	assert_int_equal(group_delete(f->db, a, NULL), ERR_OK);
 	assert_int_equal(group_delete(f->db, a, NULL), ERR_NOT_FOUND);
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys"), 1);
@@ -387,16 +388,16 @@ test_member_is_held(void **state)
 	    ERR_VALIDATION);
 	/* The same, and the default spelt out, change nothing. */
 	assert_int_equal(group_update(f->db, a,
-			     STR("{\"channel_type\":\"openai\","
-				 "\"validation_endpoint\":\"/v1/chat/completions\"}"),
-			     &f->arena, &row, &info),
-	    ERR_OK);
+				      STR("{\"channel_type\":\"openai\","
+					  "\"validation_endpoint\":\"/v1/chat/completions\"}"),
+				      &f->arena, &row, &info),
+			 ERR_OK);
 	/* An aggregate keeps what it has. */
 	assert_int_equal(group_update(f->db, agg,
-			     STR("{\"channel_type\":\"gemini\",\"test_model\":\"x\","
-				 "\"upstreams\":[{\"url\":\"http://x\"}]}"),
-			     &f->arena, &row, &info),
-	    ERR_OK);
+				      STR("{\"channel_type\":\"gemini\",\"test_model\":\"x\","
+					  "\"upstreams\":[{\"url\":\"http://x\"}]}"),
+				      &f->arena, &row, &info),
+			 ERR_OK);
 	assert_true(str_is(row.channel_type, "openai"));
 	assert_true(str_is(row.test_model, "-"));
 	assert_true(str_is(row.upstreams_json, "[]"));

@@ -86,11 +86,12 @@ test_text_limits(UNUSED void **state)
 	arena_init(&arena, 4096);
 	buf_init(&text, 1 << 20);
 	add_numbered(&text, LIMIT_SYNC_KEYS);
-	assert_int_equal(key_text_parse(buf_view(&text), LIMIT_SYNC_KEYS, &arena, &keys, NULL), ERR_OK);
+	assert_int_equal(key_text_parse(buf_view(&text), LIMIT_SYNC_KEYS, &arena, &keys, NULL),
+			 ERR_OK);
 	assert_int_equal(keys.n, LIMIT_SYNC_KEYS);
 	buf_cstr(&text, "one-more");
 	assert_int_equal(key_text_parse(buf_view(&text), LIMIT_SYNC_KEYS, &arena, &keys, NULL),
-	    ERR_VALIDATION);
+			 ERR_VALIDATION);
 
 	buf_clear(&text);
 	for (int i = 0; i < LIMIT_KEY_BYTES; i++)
@@ -130,7 +131,8 @@ test_masks(UNUSED void **state)
 	arena_init(&arena, 4096);
 	assert_true(str_is(key_mask(STR(KEY_A), &arena), MASK));
 	assert_true(str_is(key_mask(STR("fifteen-bytes-x"), &arena), "****"));
-	assert_true(str_is(key_mask_list(STR(KEY_A ", " KEY_B ",x"), &arena), MASK "," MASK ",****"));
+	assert_true(
+	    str_is(key_mask_list(STR(KEY_A ", " KEY_B ",x"), &arena), MASK "," MASK ",****"));
 	for (size_t i = 0; i < ARRAY_LEN(unmasked); i++) {
 		struct str got =
 		    key_unmask_list(str_of(unmasked[i].list), str_of(unmasked[i].old), &arena);
@@ -151,7 +153,8 @@ test_list(UNUSED void **state)
 	assert_true(str_is(got, "a,b,c"));
 	assert_int_equal(key_list_clean(STR(""), "f", &arena, &got, &info), ERR_OK);
 	assert_int_equal(got.n, 0);
-	assert_int_equal(key_list_clean(STR("a b"), "proxy_keys", &arena, &got, &info), ERR_VALIDATION);
+	assert_int_equal(key_list_clean(STR("a b"), "proxy_keys", &arena, &got, &info),
+			 ERR_VALIDATION);
 	assert_non_null(strstr(info.text, "proxy_keys"));
 	arena_done(&arena);
 }
@@ -174,10 +177,11 @@ setup(void **state)
 	f->db = sandbox_db(f->sandbox);
 	assert_int_equal(crypt_new(&f->crypt, "a pass phrase", NULL, NULL), ERR_OK);
 	arena_init(&f->arena, 4096);
-	sandbox_exec(f->db, "INSERT INTO \"groups\" (id, name, group_type, upstreams, channel_type, "
-			    "test_model) VALUES (1, 'a', 'standard', '[]', 'openai', 'm'), "
-			    "(2, 'b', 'standard', '[]', 'openai', 'm'), "
-			    "(3, 'c', 'aggregate', '[]', 'openai', '-')");
+	sandbox_exec(f->db,
+		     "INSERT INTO \"groups\" (id, name, group_type, upstreams, channel_type, "
+		     "test_model) VALUES (1, 'a', 'standard', '[]', 'openai', 'm'), "
+		     "(2, 'b', 'standard', '[]', 'openai', 'm'), "
+		     "(3, 'c', 'aggregate', '[]', 'openai', '-')");
 	*state = f;
 	return 0;
 }
@@ -212,7 +216,7 @@ add(struct fixture *f, int64_t group, const char *prefix, size_t n)
 	size_t added = 0;
 
 	assert_int_equal(key_add(f->db, f->crypt, group, numbered(f, prefix, n), n, &added, NULL),
-	    ERR_OK);
+			 ERR_OK);
 	return added;
 }
 
@@ -233,11 +237,31 @@ test_add(void **state)
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 3);
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE status = 'active' "
 					    "AND key_value NOT LIKE 'key-%'"),
-	    130);
+			 130);
 
 	assert_int_equal(key_add(f->db, f->crypt, 9, &key, 1, &added, &info), ERR_NOT_FOUND);
 	assert_int_equal(key_add(f->db, f->crypt, 3, &key, 1, &added, &info), ERR_VALIDATION);
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys"), 130);
+}
+
+static void
+test_other_crypt(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const passwords[] = {NULL, "another pass phrase"};
+	struct str key = STR("x");
+	struct crypt *other;
+	size_t added;
+
+	add(f, 1, "key-", 10);
+	for (size_t i = 0; i < ARRAY_LEN(passwords); i++) {
+		assert_int_equal(crypt_new(&other, passwords[i], NULL, NULL), ERR_OK);
+		assert_int_equal(key_add(f->db, other, 2, &key, 1, &added, NULL), ERR_CRYPT);
+		crypt_free(other);
+	}
+	/* One that is damaged does not stop anybody. */
+	sandbox_exec(f->db, "UPDATE api_keys SET key_value = 'damaged' WHERE id = 10");
+	assert_int_equal(add(f, 2, "key-", 1), 1);
 }
 
 static void
@@ -262,7 +286,8 @@ test_find_and_delete(void **state)
 	assert_int_equal(key_delete(f->db, 1, ids.v, ids.n, &deleted), ERR_OK);
 	assert_int_equal(deleted, 61);
 	key_ids_done(&ids);
-	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE group_id = 2"), 60);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE group_id = 2"),
+			 60);
 	/* 1 to 60, and 121: more than 60 apart but near enough to be one look. */
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 1);
 	assert_int_equal(sandbox_int(f->db, "SELECT last_id FROM gptl_outbox"), 121);
@@ -286,7 +311,8 @@ test_outbox_stretches(void **state)
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 3);
 	assert_int_equal(key_delete(f->db, 1, ids, ARRAY_LEN(ids), &deleted), ERR_OK);
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 4);
-	assert_int_equal(sandbox_int(f->db, "SELECT first_id FROM gptl_outbox ORDER BY id DESC"), 0);
+	assert_int_equal(sandbox_int(f->db, "SELECT first_id FROM gptl_outbox ORDER BY id DESC"),
+			 0);
 }
 
 static void
@@ -323,8 +349,10 @@ test_page(void **state)
 	size_t n;
 
 	add(f, 1, "key-", 5);
-	sandbox_exec(f->db, "UPDATE api_keys SET last_used_at = '2026-01-02 03:04:05+08:00' WHERE id = 2");
-	sandbox_exec(f->db, "UPDATE api_keys SET key_value = 'damaged', status = 'invalid' WHERE id = 4");
+	sandbox_exec(f->db,
+		     "UPDATE api_keys SET last_used_at = '2026-01-02 03:04:05+08:00' WHERE id = 2");
+	sandbox_exec(f->db,
+		     "UPDATE api_keys SET key_value = 'damaged', status = 'invalid' WHERE id = 4");
 
 	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
 	assert_int_equal(total, 5);
@@ -360,6 +388,7 @@ main(void)
 	    cmocka_unit_test(test_masks),
 	    cmocka_unit_test(test_list),
 	    cmocka_unit_test_setup_teardown(test_add, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_other_crypt, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_find_and_delete, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_outbox_stretches, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_counts_and_invalid, setup, teardown),
