@@ -21,5 +21,7 @@ int cli_log(struct conf *conf, int argc, char **argv);
 
 /* Prints "gpt-load: TEXT" on stderr and returns the exit code for the error. */
 int cli_error(enum err e, const struct errinfo *info);
+/* A line on stderr for each secret that is weak. */
+void cli_warn_weak(const struct conf *conf);
 
 #endif

@@ -56,15 +56,6 @@ print_database(const struct conf *conf, struct errinfo *info)
 	return e;
 }
 
-static void
-warn_weak(const char *name, const char *secret)
-{
-	const char *why = secret != NULL ? conf_weakness(secret) : NULL;
-
-	if (why != NULL)
-		fprintf(stderr, "gpt-load: warning: %s is weak: %s\n", name, why);
-}
-
 int
 cli_check_config(struct conf *conf, int argc, char **argv)
 {
@@ -82,8 +73,10 @@ cli_check_config(struct conf *conf, int argc, char **argv)
 	e = print_database(conf, &info);
 	if (e != ERR_OK)
 		return cli_error(e, &info);
-	warn_weak("AUTH_KEY", conf->auth_key);
-	warn_weak("ENCRYPTION_KEY", conf->encryption_key);
+	if (conf->unknown != NULL)
+		fprintf(stderr, "gpt-load: warning: %s has names that mean nothing here: %s\n",
+			conf->file, conf->unknown);
+	cli_warn_weak(conf);
 	return CLI_OK;
 }
 
@@ -147,6 +140,22 @@ request_timeout(const struct conf *conf)
 	return longest;
 }
 
+/* Absolute: the web server starts programs in folders of their own, where neither
+ * ./.env nor a relative path would be found. */
+static void
+print_paths(const struct conf *conf)
+{
+	if (conf->file != NULL)
+		print_text("GPT_LOAD_CONFIG", conf->file);
+	print_text("DATA_DIR", conf->data_dir);
+	if (db_dialect_of(conf->database_dsn) == DB_SQLITE)
+		print_text("DATABASE_DSN", conf->database_dsn);
+	if (conf->log_file != NULL)
+		print_text("LOG_FILE_PATH", conf->log_file);
+	if (conf->upstream_ca_file != NULL)
+		print_text("UPSTREAM_CA_FILE", conf->upstream_ca_file);
+}
+
 int
 cli_env(struct conf *conf, int argc, char **argv)
 {
@@ -163,9 +172,9 @@ cli_env(struct conf *conf, int argc, char **argv)
 	fds = (int64_t)MIN(limit.rlim_max, (rlim_t)WEB_FDS_MAX);
 	idle =
 	    MAX((int64_t)conf->server_write_timeout_s, request_timeout(conf) + WRITE_IDLE_SPARE_S);
+	print_paths(conf);
 	print_text("HOST", conf->host);
 	print_number("PORT", conf->port);
-	print_text("DATA_DIR", conf->data_dir);
 	print_text("WEB_SERVER", conf->web_server);
 	print_number("WORKERS", conf->workers);
 	print_number("SERVER_READ_TIMEOUT", conf->server_read_timeout_s);

@@ -58,15 +58,6 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 
 /* --- prepare --- */
 
-static void
-say_weakness(const char *name, const char *secret)
-{
-	const char *why = secret != NULL ? conf_weakness(secret) : NULL;
-
-	if (why != NULL)
-		fprintf(stderr, "gpt-load: warning: %s is weak: %s\n", name, why);
-}
-
 int
 cli_prepare(struct conf *conf, int argc, char **argv)
 {
@@ -90,8 +81,7 @@ cli_prepare(struct conf *conf, int argc, char **argv)
 	if (generated)
 		printf("AUTH_KEY was made and is kept in %s/auth_key:\n\n    %s\n\n",
 		       conf->data_dir, conf->auth_key);
-	say_weakness("AUTH_KEY", conf->auth_key);
-	say_weakness("ENCRYPTION_KEY", conf->encryption_key);
+	cli_warn_weak(conf);
 	return CLI_OK;
 }
 

@@ -77,6 +77,27 @@ cli_error(enum err e, const struct errinfo *info)
 	return e == ERR_CONF ? CLI_USAGE : CLI_FAILED;
 }
 
+void
+cli_warn_weak(const struct conf *conf)
+{
+	const struct {
+		const char *name;
+		const char *secret;
+	} secrets[] = {
+	    {"AUTH_KEY", conf->auth_key},
+	    {"ENCRYPTION_KEY", conf->encryption_key},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		const char *why =
+		    secrets[i].secret != NULL ? conf_weakness(secrets[i].secret) : NULL;
+
+		if (why != NULL)
+			fprintf(stderr, "gpt-load: warning: %s is weak: %s\n", secrets[i].name,
+				why);
+	}
+}
+
 /* What root would make in DATA_DIR, its owner could not use. */
 static bool
 become_owner(const char *data_dir)

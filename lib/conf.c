@@ -27,7 +27,7 @@
 #define LOCALSTATEDIR "/usr/local/var"
 #endif
 #define INSTALLED_FOLDER SYSCONFDIR "/gpt-load"
-#define INSTALLED_FILE	 INSTALLED_FOLDER "/gpt-load.env"
+#define INSTALLED_FILE   INSTALLED_FOLDER "/gpt-load.env"
 
 #define MIB (1024 * 1024)
 /* What POOL_SIZE_MB and SPOOL_SIZE_MB are where their default does not fit. */
@@ -118,14 +118,14 @@ static const char *const level_names[] = {
 };
 
 static const char *const web_servers[] = {"lighttpd", "apache-fcgid", "apache-proxy", "caddy",
-    "nginx"};
+					  "nginx"};
 
 /* One value on its way into the configuration. */
 struct source {
 	const struct variable *v;
-	struct str text;     /* trimmed */
-	const char *where;   /* "in the environment", "in FILE:LINE", "by default" */
-	const char *base;    /* the folder that a relative path starts from */
+	struct str text;   /* trimmed */
+	const char *where; /* "in the environment", "in FILE:LINE", "by default" */
+	const char *base;  /* the folder that a relative path starts from */
 	struct errinfo *info;
 };
 
@@ -139,7 +139,7 @@ static enum err
 refuse(const struct source *s, const char *what)
 {
 	return err_set(s->info, ERR_CONF, "%s: \"" STR_FMT "\" (set %s) %s", s->v->name,
-	    (int)MIN(s->text.n, 100), s->text.p, s->where, what);
+		       (int)MIN(s->text.n, 100), s->text.p, s->where, what);
 }
 
 /* --- the kinds --- */
@@ -161,8 +161,8 @@ set_path(char **field, const char *base, struct str path)
 	if (strcmp(base, "/") == 0)
 		base = "";
 	free(*field);
-	*field = str_starts(path, "/") ? xstrndup(path.p, path.n) :
-					 xasprintf("%s/" STR_FMT, base, STR_ARG(path));
+	*field = str_starts(path, "/") ? xstrndup(path.p, path.n)
+				       : xasprintf("%s/" STR_FMT, base, STR_ARG(path));
 }
 
 static enum err
@@ -174,7 +174,7 @@ set_number(struct loaded *l, const struct source *s)
 
 	if (!str_to_i64(s->text, s->v->min, s->v->max, &value)) {
 		what = xasprintf("is not a number from %lld to %lld", (long long)s->v->min,
-		    (long long)s->v->max);
+				 (long long)s->v->max);
 		return refuse(s, what);
 	}
 	if (s->v->kind == KIND_MEGABYTES)
@@ -201,9 +201,9 @@ set_choice(struct loaded *l, const struct source *s)
 	int at;
 
 	if (s->v->kind == KIND_LEVEL) {
-		at = str_iis(s->text, "warning") ?
-		    (int)LOG_WARN :
-		    find_name(level_names, ARRAY_LEN(level_names), s->text);
+		at = str_iis(s->text, "warning")
+			 ? (int)LOG_WARN
+			 : find_name(level_names, ARRAY_LEN(level_names), s->text);
 		if (at < 0)
 			return refuse(s, "is none of error, warn, info and debug");
 		*(enum log_level *)field = (enum log_level)at;
@@ -301,7 +301,7 @@ is_installed(const struct lookup *from)
  * default, so that VAR= in a file or a compose file means what it looks like. */
 static enum err
 load_variable(struct loaded *l, const struct variable *v, const struct lookup *from,
-    struct errinfo *info)
+	      struct errinfo *info)
 {
 	struct source s = {.v = v, .where = "in the environment", .base = from->cwd, .info = info};
 	const char *text = environment(v->name);
@@ -318,8 +318,10 @@ load_variable(struct loaded *l, const struct variable *v, const struct lookup *f
 	}
 	s.text = str_trim(str_of(text));
 	if (s.text.n > LIMIT_CONF_VALUE || has_control(s.text))
-		return err_set(info, ERR_CONF, "%s: the value (set %s) is too long or holds "
-		    "control characters", v->name, s.where);
+		return err_set(info, ERR_CONF,
+			       "%s: the value (set %s) is too long or holds "
+			       "control characters",
+			       v->name, s.where);
 	if (s.text.n == 0 && !(text != NULL && v->kind == KIND_LIST)) {
 		if (v->def[0] == '\0')
 			return ERR_OK;
@@ -330,7 +332,7 @@ load_variable(struct loaded *l, const struct variable *v, const struct lookup *f
 	}
 	if (str_starts(s.text, "$DATA_DIR/") && (v->kind == KIND_PATH || v->kind == KIND_URL)) {
 		below = xasprintf("%s" STR_FMT, l->c.data_dir,
-		    STR_ARG(str_from(s.text, strlen("$DATA_DIR"))));
+				  STR_ARG(str_from(s.text, strlen("$DATA_DIR"))));
 		s.text = str_of(below);
 	}
 	return set_value(l, &s);
@@ -362,8 +364,7 @@ find_file(const char *cwd, char **ret_path, struct envfile **ret, struct errinfo
 			*ret_path = path;
 		else
 			free(path);
-		return e == ERR_OK ? e :
-				     err_set(info, ERR_CONF, "GPT_LOAD_CONFIG: %s", why.text);
+		return e == ERR_OK ? e : err_set(info, ERR_CONF, "GPT_LOAD_CONFIG: %s", why.text);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
 		set_path(&path, cwd, str_of(places[i]));
@@ -424,7 +425,8 @@ finish_database(struct conf *c, const struct lookup *from, struct errinfo *info)
 	if (conf_dsn_is_remote(c->database_dsn))
 		return ERR_OK;
 	if (str_contains(dsn, "://") || str_starts(dsn, ":memory:") || str_starts(dsn, "file:"))
-		return err_set(info, ERR_CONF,
+		return err_set(
+		    info, ERR_CONF,
 		    "DATABASE_DSN: this form is not known: it is the path of a SQLite file, "
 		    "user:password@tcp(host:3306)/database, or postgres://…");
 	if (getenv("DATABASE_DSN") == NULL && from->file != NULL)
@@ -454,7 +456,8 @@ finish(struct loaded *l, const struct lookup *from, struct errinfo *info)
 	if (e != ERR_OK)
 		return e;
 	if (c->auth_key == NULL && (conf_dsn_is_remote(c->database_dsn) || c->redis_dsn != NULL))
-		return err_set(info, ERR_CONF,
+		return err_set(
+		    info, ERR_CONF,
 		    "AUTH_KEY: it must be set where DATABASE_DSN or REDIS_DSN is a server's: "
 		    "every node needs the same one");
 	return c->auth_key == NULL ? conf_read_auth_key(c, info) : ERR_OK;
@@ -487,8 +490,8 @@ conf_load(struct conf **ret, struct errinfo *info)
 	if (file != NULL) {
 		from.file = file;
 		from.file_path = l->c.file;
-		from.file_dir = xstrndup(l->c.file,
-		    MAX(1, (size_t)(strrchr(l->c.file, '/') - l->c.file)));
+		from.file_dir =
+		    xstrndup(l->c.file, MAX(1, (size_t)(strrchr(l->c.file, '/') - l->c.file)));
 	}
 	for (size_t i = 0; e == ERR_OK && i < ARRAY_LEN(variables); i++)
 		e = load_variable(l, &variables[i], &from, info);

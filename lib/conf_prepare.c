@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 /* Random bytes in a generated AUTH_KEY: 192 bits. */
-#define AUTH_KEY_BYTES	  24
+#define AUTH_KEY_BYTES    24
 #define AUTH_KEY_FILE_MAX 8192
 /* A secret of fewer bytes is weak, as is one with fewer different ones. */
-#define STRONG_BYTES	 16
+#define STRONG_BYTES     16
 #define STRONG_DIFFERENT 6
 
 char *
@@ -58,7 +58,7 @@ make_folder(const char *name, const char *path, struct errinfo *info)
 		error = make_one(copy);
 		if (error != 0)
 			return err_set(info, ERR_IO, "%s: the folder %s cannot be made: %s", name,
-			    copy, strerror_r(error, reason, sizeof(reason)));
+				       copy, strerror_r(error, reason, sizeof(reason)));
 		if (slash == NULL)
 			break;
 		*slash = '/';
@@ -67,7 +67,7 @@ make_folder(const char *name, const char *path, struct errinfo *info)
 		return err_set(info, ERR_IO, "%s: %s is no folder", name, path);
 	if (access(path, R_OK | W_OK | X_OK) != 0)
 		return err_set(info, ERR_IO, "%s: the folder %s cannot be written: %s", name, path,
-		    strerror_r(errno, reason, sizeof(reason)));
+			       strerror_r(errno, reason, sizeof(reason)));
 	return ERR_OK;
 }
 
@@ -100,7 +100,7 @@ try_log_file(const struct conf *c, struct errinfo *info)
 	fd = open(c->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 	if (fd < 0)
 		return err_set(info, ERR_IO, "LOG_FILE_PATH: %s cannot be opened: %s", c->log_file,
-		    strerror_r(errno, reason, sizeof(reason)));
+			       strerror_r(errno, reason, sizeof(reason)));
 	close(fd);
 	return ERR_OK;
 }
@@ -156,13 +156,14 @@ conf_read_auth_key(struct conf *c, struct errinfo *info)
 		close(fd);
 	if (n < 0)
 		return err_set(info, ERR_CONF, "AUTH_KEY: %s cannot be read: %s", path,
-		    strerror_r(error, reason, sizeof(reason)));
+			       strerror_r(error, reason, sizeof(reason)));
 	key = str_trim((struct str){text, (size_t)n});
 	for (size_t i = 0; i < key.n; i++)
 		if ((unsigned char)key.p[i] <= ' ')
 			key.n = 0;
 	if (key.n == 0)
-		return err_set(info, ERR_CONF,
+		return err_set(
+		    info, ERR_CONF,
 		    "AUTH_KEY: %s holds no key: set AUTH_KEY, or remove the file to have one made",
 		    path);
 	c->auth_key = xstrndup(key.p, key.n);
@@ -194,7 +195,7 @@ make_auth_key(struct conf *c, bool *ret_generated, struct errinfo *info)
 	if (!linked && error != EEXIST) {
 		wipe(key, sizeof(key));
 		return err_set(info, ERR_IO, "AUTH_KEY: %s cannot be written: %s", path,
-		    strerror_r(error, reason, sizeof(reason)));
+			       strerror_r(error, reason, sizeof(reason)));
 	}
 	wipe(key, sizeof(key));
 	*ret_generated = linked;

@@ -76,8 +76,8 @@ conf_password_of(const char *url)
 	start = start != NULL ? start + 3 : url;
 	at = strrchr(start, '@');
 	colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
-	return colon != NULL ? (struct str){colon + 1, (size_t)(at - colon) - 1} :
-			       (struct str){NULL, 0};
+	return colon != NULL ? (struct str){colon + 1, (size_t)(at - colon) - 1}
+			     : (struct str){NULL, 0};
 }
 
 static bool
@@ -87,7 +87,7 @@ is_host(struct str s)
 		char c = s.p[i];
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			memchr(".:-_%", c, 5) != NULL))
+		      memchr(".:-_%", c, 5) != NULL))
 			return false;
 	}
 	return s.n > 0 && s.n < 256;
@@ -113,8 +113,29 @@ is_network(struct str s)
 	return slash == NULL || str_to_i64(str_from(s, address.n + 1), 0, v4 ? 32 : 128, &bits);
 }
 
+/* What libcurl can speak to; a URL without a scheme is taken for http. The URL may
+ * hold a password, so it is not shown. */
 static enum err
-check_proxies(const struct conf *c, struct errinfo *info)
+check_proxy(const char *name, const char *url, struct errinfo *info)
+{
+	static const char *const schemes[] = {
+	    "http", "https", "socks4", "socks4a", "socks5", "socks5h",
+	};
+	const char *end = url != NULL ? strstr(url, "://") : NULL;
+
+	if (end == NULL)
+		return ERR_OK;
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+		if (str_iis((struct str){url, (size_t)(end - url)}, schemes[i]))
+			return ERR_OK;
+	return err_set(info, ERR_CONF,
+		       "%s: the scheme of a proxy is http, https, socks4, socks4a, socks5 or "
+		       "socks5h",
+		       name);
+}
+
+static enum err
+check_trusted(const struct conf *c, struct errinfo *info)
 {
 	struct str rest = str_of(c->trusted_proxies);
 	struct str piece;
@@ -123,9 +144,10 @@ check_proxies(const struct conf *c, struct errinfo *info)
 		piece = str_trim(piece);
 		if (piece.n > 0 && !is_network(piece))
 			return err_set(info, ERR_CONF,
-			    "TRUSTED_PROXIES: \"" STR_FMT "\" is neither an address nor a network "
-			    "like 10.0.0.0/8",
-			    (int)MIN(piece.n, 100), piece.p);
+				       "TRUSTED_PROXIES: \"" STR_FMT
+				       "\" is neither an address nor a network "
+				       "like 10.0.0.0/8",
+				       (int)MIN(piece.n, 100), piece.p);
 	}
 	return ERR_OK;
 }
@@ -145,9 +167,9 @@ zone_is_known(const char *tz)
 		return true;
 	if (tz[0] == '\0' || str_contains(str_of(tz), ".."))
 		return false;
-	path = tz[0] == '/' ?
-	    xstrdup(tz) :
-	    xasprintf("%s/%s", folder != NULL ? folder : "/usr/share/zoneinfo", tz);
+	path = tz[0] == '/'
+		   ? xstrdup(tz)
+		   : xasprintf("%s/%s", folder != NULL ? folder : "/usr/share/zoneinfo", tz);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	known = fd >= 0 && read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) &&
 		memcmp(magic, "TZif", sizeof(magic)) == 0;
@@ -160,20 +182,26 @@ enum err
 conf_check(const struct conf *c, struct errinfo *info)
 {
 	char reason[128];
+	enum err e;
 
 	if (!is_host(str_of(c->host)))
 		return err_set(info, ERR_CONF, "HOST: \"%.100s\" is no address", c->host);
 	if (!zone_is_known(c->tz))
-		return err_set(info, ERR_CONF,
+		return err_set(
+		    info, ERR_CONF,
 		    "TZ: \"%.100s\" is not a time zone this machine knows (Debian package tzdata)",
 		    c->tz);
 	if (c->is_slave && c->redis_dsn == NULL)
 		return err_set(info, ERR_CONF, "IS_SLAVE: true needs REDIS_DSN");
 	if (c->enable_cors && c->allowed_origins[0] == '\0')
-		return err_set(info, ERR_CONF,
+		return err_set(
+		    info, ERR_CONF,
 		    "ALLOWED_ORIGINS: it is empty: name the origins, or set ENABLE_CORS=false");
 	if (c->upstream_ca_file != NULL && access(c->upstream_ca_file, R_OK) != 0)
 		return err_set(info, ERR_CONF, "UPSTREAM_CA_FILE: %s cannot be read: %s",
-		    c->upstream_ca_file, strerror_r(errno, reason, sizeof(reason)));
-	return check_proxies(c, info);
+			       c->upstream_ca_file, strerror_r(errno, reason, sizeof(reason)));
+	e = check_proxy("HTTP_PROXY", c->http_proxy, info);
+	if (e == ERR_OK)
+		e = check_proxy("HTTPS_PROXY", c->https_proxy, info);
+	return e == ERR_OK ? check_trusted(c, info) : e;
 }

@@ -32,7 +32,7 @@
 #define KEY_BYTES    32
 #define NONCE_BYTES  12
 #define TAG_BYTES    16
-#define ROUNDS	     100000
+#define ROUNDS       100000
 #define CHECK_ROUNDS 2000
 
 static const char derivation_salt[] = "gpt-load-encryption-v1";
@@ -97,6 +97,26 @@ random_bytes(void *p, size_t n)
 	}
 }
 
+/* Random bytes for ids, which are no secrets: a system call for every 64 of them. A
+ * forked child must not go on with its parent's. */
+static void
+id_bytes(uint8_t ret[8])
+{
+	static _Thread_local struct {
+		pid_t pid;
+		size_t used;
+		uint8_t bytes[512];
+	} stock;
+
+	if (stock.pid != getpid() || stock.used == sizeof(stock.bytes)) {
+		random_bytes(stock.bytes, sizeof(stock.bytes));
+		stock.pid = getpid();
+		stock.used = 0;
+	}
+	memcpy(ret, stock.bytes + stock.used, 8);
+	stock.used += 8;
+}
+
 /* RFC 9562 section 5.7; the 12 bits after the milliseconds carry the fraction of
  * the millisecond (section 6.2, method 3), so that ids of one process mostly sort
  * as they were made. */
@@ -109,7 +129,7 @@ uuid7(char out[37])
 	uint8_t id[16];
 	char hex[33];
 
-	random_bytes(id + 8, 8);
+	id_bytes(id + 8);
 	for (int i = 0; i < 6; i++)
 		id[i] = (uint8_t)(ms >> (40 - 8 * i));
 	id[6] = (uint8_t)(0x70 | fraction >> 8);
@@ -117,7 +137,7 @@ uuid7(char out[37])
 	id[8] = (uint8_t)(0x80 | (id[8] & 0x3F));
 	hex_encode(hex, id, sizeof(id));
 	(void)snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-	    hex + 20);
+		       hex + 20);
 }
 
 static void
@@ -127,7 +147,7 @@ pbkdf2(const char *password, struct str salt, int rounds, uint8_t ret[32])
 
 	check(n <= INT32_MAX && salt.n <= INT32_MAX);
 	check(PKCS5_PBKDF2_HMAC(password, (int)n, (const unsigned char *)salt.p, (int)salt.n,
-		  rounds, EVP_sha256(), 32, ret) == 1);
+				rounds, EVP_sha256(), 32, ret) == 1);
 }
 
 /* --- the derived key's file --- */
@@ -229,7 +249,7 @@ prepare_algorithms(struct crypt *c, struct errinfo *info)
 	if (c->cipher == NULL || c->mac == NULL ||
 	    EVP_MAC_init(c->mac, c->key, KEY_BYTES, params) != 1)
 		return err_set(info, ERR_CRYPT,
-		    "ENCRYPTION_KEY: this OpenSSL has no AES-256-GCM or no HMAC-SHA256");
+			       "ENCRYPTION_KEY: this OpenSSL has no AES-256-GCM or no HMAC-SHA256");
 	return ERR_OK;
 }
 
@@ -296,10 +316,10 @@ crypt_encrypt(const struct crypt *c, struct str plain, struct buf *out)
 	check(ctx != NULL);
 	check(EVP_EncryptInit_ex(ctx, c->cipher, NULL, c->key, box) == 1);
 	check(EVP_EncryptUpdate(ctx, box + NONCE_BYTES, &n, (const unsigned char *)plain.p,
-		  (int)plain.n) == 1);
+				(int)plain.n) == 1);
 	check(EVP_EncryptFinal_ex(ctx, box + NONCE_BYTES + n, &n) == 1);
 	check(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
-		  box + NONCE_BYTES + plain.n) == 1);
+				  box + NONCE_BYTES + plain.n) == 1);
 	EVP_CIPHER_CTX_free(ctx);
 	hex = xmalloc(2 * size + 1);
 	hex_encode(hex, box, size);

@@ -45,7 +45,7 @@ is_name(struct str s)
 		char c = s.p[i];
 
 		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-			(i > 0 && c >= '0' && c <= '9')))
+		      (i > 0 && c >= '0' && c <= '9')))
 			return false;
 	}
 	return s.n > 0;
@@ -67,8 +67,9 @@ parse_single(struct str s, struct buf *value, const struct place *at)
 	if (end == NULL)
 		return refuse(at, "a ' is not closed on its line");
 	buf_add(value, s.p + 1, (size_t)(end - s.p) - 1);
-	return is_end(str_from(s, (size_t)(end - s.p) + 1)) ? ERR_OK :
-							      refuse(at, "text after the closing '");
+	return is_end(str_from(s, (size_t)(end - s.p) + 1))
+		   ? ERR_OK
+		   : refuse(at, "text after the closing '");
 }
 
 static enum err
@@ -146,8 +147,8 @@ parse_line(struct envfile *f, struct str line, const struct place *at)
 	if (str_starts(line, "export ") || str_starts(line, "export\t"))
 		line = str_trim(str_from(line, strlen("export ")));
 	equals = memchr(line.p, '=', line.n);
-	name = equals != NULL ? str_trim((struct str){line.p, (size_t)(equals - line.p)}) :
-				(struct str){NULL, 0};
+	name = equals != NULL ? str_trim((struct str){line.p, (size_t)(equals - line.p)})
+			      : (struct str){NULL, 0};
 	if (!is_name(name))
 		return refuse(at, "this is no NAME=value");
 	buf_init(&value, LIMIT_CONF_VALUE);
@@ -199,7 +200,7 @@ slurp(const char *path, struct buf *out, struct errinfo *info)
 		return err_set(info, ERR_NOT_FOUND, "%s: there is no such file", path);
 	if (fd < 0)
 		return err_set(info, ERR_CONF, "%s cannot be read: %s", path,
-		    strerror_r(errno, reason, sizeof(reason)));
+			       strerror_r(errno, reason, sizeof(reason)));
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		close(fd);
 		return err_set(info, ERR_CONF, "%s is a folder", path);
@@ -210,10 +211,9 @@ slurp(const char *path, struct buf *out, struct errinfo *info)
 	wipe(chunk, sizeof(chunk));
 	if (n < 0)
 		return err_set(info, ERR_CONF, "%s cannot be read: %s", path,
-		    strerror_r(errno, reason, sizeof(reason)));
+			       strerror_r(errno, reason, sizeof(reason)));
 	if (buf_err(out) != ERR_OK)
-		return err_set(info, ERR_CONF, "%s is larger than %d bytes", path,
-		    LIMIT_CONF_FILE);
+		return err_set(info, ERR_CONF, "%s is larger than %d bytes", path, LIMIT_CONF_FILE);
 	return ERR_OK;
 }
 

@@ -66,8 +66,9 @@ add_time(struct buf *b)
 	localtime_r(&seconds, &tm);
 	minutes = tm.tm_gmtoff / 60;
 	buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03d%c%02ld:%02ld", tm.tm_year + 1900,
-	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(us / 1000 % 1000),
-	    minutes < 0 ? '-' : '+', labs(minutes) / 60, labs(minutes) % 60);
+		   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		   (int)(us / 1000 % 1000), minutes < 0 ? '-' : '+', labs(minutes) / 60,
+		   labs(minutes) % 60);
 }
 
 /* The message with control characters made visible, so that it is one line and
@@ -133,7 +134,7 @@ say_unopened(int error)
 	AUTO_FREE char *message = NULL;
 
 	message = xasprintf("LOG_FILE_PATH: %s cannot be opened: %s", file_path,
-	    strerror_r(error, reason, sizeof(reason)));
+			    strerror_r(error, reason, sizeof(reason)));
 	buf_init(&line, LINE_MAX_BYTES);
 	format_line(&line, LOG_ERROR, str_of(message));
 	write_line(STDERR_FILENO, buf_view(&line));

@@ -17,12 +17,12 @@
 #define HASH_FUNCTION(key, n, ret) HASH_SAX(key, n, ret)
 #include <uthash.h>
 
-#define MASK		"[redacted]"
-#define SECRET_MIN	6 /* bytes; of registered secrets, and of what is hashed */
-#define EXTRA_MIN	4 /* bytes; of an exchange's own keys */
-#define TOKEN_MIN	8 /* characters after a vendor's prefix */
-#define BEARER_MIN	8
-#define BUCKETS		1024
+#define MASK       "[redacted]"
+#define SECRET_MIN 6 /* bytes; of registered secrets, and of what is hashed */
+#define EXTRA_MIN  4 /* bytes; of an exchange's own keys */
+#define TOKEN_MIN  8 /* characters after a vendor's prefix */
+#define BEARER_MIN 8
+#define BUCKETS    1024
 
 struct secret {
 	struct secret *next; /* in its bucket */
@@ -130,7 +130,7 @@ match_extra(const struct str *extra, size_t n_extra, const char *p, size_t n)
 	size_t longest = 0;
 
 	for (size_t i = 0; i < n_extra; i++)
-		if (extra[i].n >= EXTRA_MIN)
+		if (extra[i].n >= EXTRA_MIN && (p[0] == extra[i].p[0] || p[0] == '%'))
 			longest = MAX(longest, match_encoded(extra[i], p, n));
 	return longest;
 }
@@ -181,8 +181,8 @@ match_userinfo(struct str text, size_t at, size_t *ret_from)
 static size_t
 match_query_value(struct str text, size_t at)
 {
-	static const char *const names[] = {"key", "api_key", "api-key", "apikey", "auth_key",
-	    "access_token", "token"};
+	static const char *const names[] = {"key",      "api_key",      "api-key", "apikey",
+					    "auth_key", "access_token", "token"};
 	size_t from = at;
 	size_t end = at + 1;
 	struct str name;

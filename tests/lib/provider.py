@@ -12,6 +12,7 @@ received, byte for byte, in order of arrival.
 
 import asyncio
 import collections
+import itertools
 import json as jsonlib
 import queue
 import ssl
@@ -21,6 +22,8 @@ import zlib
 
 from . import loop, wire
 from .wait import DEADLINE, until
+
+_hosts = itertools.count(1)
 
 
 def json_bytes(value):
@@ -272,10 +275,15 @@ def credential(request):
 class Provider:
     """One listening socket. Use as a context manager."""
 
-    def __init__(self, tls=None, host="127.0.0.1"):
-        """tls: (certificate file, key file)."""
+    def __init__(self, tls=None):
+        """tls: (certificate file, key file), which are for 127.0.0.1.
+
+        Else it has an address of its own: a port alone may come again, and what a
+        gateway remembers of the one before, like an open breaker, with it.
+        """
+        n = next(_hosts)
         self._tls = tls
-        self._host = host
+        self._host = "127.0.0.1" if tls else f"127.1.{n // 250}.{n % 250 + 1}"
         self._rules = [Rule(answer(json={"ok": True}), None, None, None, None, -1)]
         self._wires = set()
         self._arrived = queue.Queue()
@@ -289,7 +297,8 @@ class Provider:
             context.load_cert_chain(*self._tls)
         self._server = loop.call(self._listen(context))
         self.port = self._server.sockets[0].getsockname()[1]
-        self.origin = f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
+        self.address = f"{self._host}:{self.port}"
+        self.origin = f"{'https' if self._tls else 'http'}://{self.address}"
         return self
 
     def __exit__(self, *exc):

@@ -23,7 +23,7 @@ def test_client_headers_go_up(gateway, provider, make_group):
     assert sent.header("accept-language") == "de;q=0.5, en"
     assert sent.header_all("content-type") == ["application/json; charset=utf-8"]
     assert sent.header("idempotency-key") == "k"
-    assert sent.header("host") == f"127.0.0.1:{provider.port}"
+    assert sent.header("host") == provider.address
 
 
 def test_nothing_is_added_that_the_client_did_not_send(gateway, provider, make_group):

@@ -21,7 +21,7 @@ def test_proxy_url_of_a_group(gateway, provider, make_group, kind, user):
         through, direct = make_group(config={"proxy_url": proxy.url}), make_group()
         assert gateway.ask(through).status == 200
         assert gateway.ask(direct).status == 200
-        assert proxy.uses == [f"127.0.0.1:{provider.port}"]
+        assert proxy.uses == [provider.address]
     assert len(provider.requests) == 2
     assert provider.requests[0].header("proxy-authorization") is None
 
@@ -68,7 +68,7 @@ def test_upstream_ca_file(start_gateway, tls_provider, certificates, proxied):
         with proxied() as proxy:
             group.configure(proxy_url=proxy.url)
             assert gateway.ask(group).status == 200
-            assert proxy.uses == [f"127.0.0.1:{tls_provider.port}"]
+            assert proxy.uses == [tls_provider.address]
     else:
         assert gateway.ask(group).status == 200
     assert tls_provider.last.header("authorization") == "Bearer sk-a"
@@ -100,7 +100,7 @@ def test_http_proxy_and_no_proxy_of_the_environment(start_gateway, provider):
         group = gateway.api.create_group(provider.origin, keys=["sk-a"])
         assert gateway.ask(group).status == 200
         assert len(proxy.uses) == 1
-        gateway.restart(NO_PROXY="127.0.0.1")
+        gateway.restart(NO_PROXY=provider.address.partition(":")[0])
         assert gateway.ask(group).status == 200
         assert len(proxy.uses) == 1
 

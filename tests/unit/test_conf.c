@@ -221,13 +221,13 @@ values_are_taken(void **state)
 
 	(void)state;
 	write_file(".env",
-	    "HOST=::1\nAUTH_KEY=' sk # 1'\nENCRYPTION_KEY=\"a \\\"b\\\" $HOME\"\n"
-	    "WEB_SERVER=Nginx\nWORKERS=3\nMAX_REQUEST_BODY_MB=2048\nIS_SLAVE=true\n"
-	    "REDIS_DSN=redis://u:pa:s@h/0\nENABLE_CORS=off\nALLOWED_ORIGINS=\n"
-	    "LOG_LEVEL=WARNING\nLOG_FORMAT=JSON\nTZ=UTC\nTRUSTED_PROXIES=10.0.0.0/8, ::1\n"
-	    "AUTH_KEY_OPENS_PROXY=0\nMASK_KEYS=1\nMETRICS_PUBLIC=on\nPOOL_SIZE_MB=5\n"
-	    "SPOOL_SIZE_MB=6\nDATABASE_DSN=u:p@tcp(h:3306)/db?parseTime=true\n"
-	    "HTTP_PROXY=http://p:1\nNO_PROXY=localhost\nWORKER=1\nPROT=2\n");
+		   "HOST=::1\nAUTH_KEY=' sk # 1'\nENCRYPTION_KEY=\"a \\\"b\\\" $HOME\"\n"
+		   "WEB_SERVER=Nginx\nWORKERS=3\nMAX_REQUEST_BODY_MB=2048\nIS_SLAVE=true\n"
+		   "REDIS_DSN=redis://u:pa:s@h/0\nENABLE_CORS=off\nALLOWED_ORIGINS=\n"
+		   "LOG_LEVEL=WARNING\nLOG_FORMAT=JSON\nTZ=UTC\nTRUSTED_PROXIES=10.0.0.0/8, ::1\n"
+		   "AUTH_KEY_OPENS_PROXY=0\nMASK_KEYS=1\nMETRICS_PUBLIC=on\nPOOL_SIZE_MB=5\n"
+		   "SPOOL_SIZE_MB=6\nDATABASE_DSN=u:p@tcp(h:3306)/db?parseTime=true\n"
+		   "HTTP_PROXY=http://p:1\nNO_PROXY=localhost\nWORKER=1\nPROT=2\n");
 	setenv("https_proxy", "socks5://q:2", 1);
 	c = load();
 	assert_string_equal(c->host, "::1");
@@ -298,6 +298,8 @@ static const struct {
     {"DATABASE_DSN", ":memory:", "DATABASE_DSN: "},
     {"DATABASE_DSN", "postgres://u:p@h/db", "AUTH_KEY: it must be set"},
     {"REDIS_DSN", "redis://h/0", "AUTH_KEY: it must be set"},
+    {"HTTP_PROXY", "ftp://u:p@h", "HTTP_PROXY: the scheme of a proxy is http, https"},
+    {"HTTPS_PROXY", "h://", "HTTPS_PROXY: the scheme"},
     {"AUTH_KEY", "canary\nx", "AUTH_KEY: the value (set in the environment) is too long or holds"},
     {"GPT_LOAD_CONFIG", "/nonexistent", "GPT_LOAD_CONFIG: /nonexistent: there is no such file"},
     {"GPT_LOAD_CONFIG", "/tmp", "GPT_LOAD_CONFIG: /tmp is a folder"},
@@ -394,7 +396,9 @@ static const struct {
     {"A=b'c'", "b'c'"},
     {"A=$(touch x)`y`", "$(touch x)`y`"},
     {"A=1\nA=2\r\n", "2"},
-    {"\xEF\xBB\xBF" "A=1", "1"},
+    {"\xEF\xBB\xBF"
+     "A=1",
+     "1"},
     {"A='b", NULL},
     {"A=\"b", NULL},
     {"A=\"b\\\"", NULL},
@@ -562,9 +566,15 @@ unusable_folder_is_named(void **state)
 static void
 weak_secrets(void **state)
 {
-	static const char *const weak[] = {"", "sk-123456", "fifteen-letters", "my-PassWord-is-very-long",
-	    "abcdefgh-123456-xyz", "an-admin-0123-4567-89", "aaaaaaaaaaaaaaaaaaaaaaaa"};
-	static const char *const strong[] = {"sk-7d1f0e6b5c4a392817", "correct horse battery staple"};
+	static const char *const weak[] = {"",
+					   "sk-123456",
+					   "fifteen-letters",
+					   "my-PassWord-is-very-long",
+					   "abcdefgh-123456-xyz",
+					   "an-admin-0123-4567-89",
+					   "aaaaaaaaaaaaaaaaaaaaaaaa"};
+	static const char *const strong[] = {"sk-7d1f0e6b5c4a392817",
+					     "correct horse battery staple"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(weak); i++)

@@ -34,7 +34,8 @@ static const struct vector {
      "000102030405060708090a0bb40e9ebf3a4ed9770d266801a90f8663149b99b1dfacef291567683b0fee",
      "c2b7f446a2fc81bff66f0e600204ab588624325f5c63d686bf58976be5057cd1"},
     {"пароль-密码", "AIzaxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-     "000102030405060708090a0b644582d2bc5178e7847c085b777740273b51d3a8b4103a692c2767645474b98fa50aca"
+     "000102030405060708090a0b644582d2bc5178e7847c085b777740273b51d3a8b4103a692c2767645474b98fa50ac"
+     "a"
      "aa4775aaefa2de0ec36f6026685cda7895e8ae4a",
      "6e6dcbe1b10005d0ed4644f2d43c9b49683a3c45ee428ae5c90e7d76e9a38bc3"},
     {NULL, "sk-proj-abc123", "sk-proj-abc123",
@@ -250,11 +251,11 @@ damaged_cache_is_not_believed(void **state)
 		off_t at;
 		mode_t mode;
 	} cases[] = {
-	    {0, 0600},	 /* salt */
-	    {40, 0600},	 /* key */
+	    {0, 0600},   /* salt */
+	    {40, 0600},  /* key */
 	    {120, 0600}, /* check */
-	    {-1, 0644},	 /* others could have read it */
-	    {-2, 0600},	 /* cut off */
+	    {-1, 0644},  /* others could have read it */
+	    {-2, 0600},  /* cut off */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

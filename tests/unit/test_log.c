@@ -113,7 +113,8 @@ text_line(void **state)
 
 	log_open(&f->conf, "responder");
 	log_warn("key %d of \"%s\"\nis out\t\x1b[2J", 7, "g");
-	(void)snprintf(expected, sizeof(expected),
+	(void)snprintf(
+	    expected, sizeof(expected),
 	    "2026-11-24T08:00:00.123+08:00 WARN  responder[%ld]: key 7 of \"g\"\\nis out "
 	    "\\x1b[2J\n",
 	    (long)getpid());
@@ -133,10 +134,10 @@ json_line(void **state)
 	log_open(&f->conf, "responder");
 	log_error("key %d of \"%s\"\nis out", 7, "g");
 	(void)snprintf(expected, sizeof(expected),
-	    "{\"time\":\"2026-11-23T20:30:00.123-03:30\",\"level\":\"error\","
-	    "\"program\":\"responder\",\"pid\":%ld,"
-	    "\"message\":\"key 7 of \\\"g\\\"\\nis out\"}\n",
-	    (long)getpid());
+		       "{\"time\":\"2026-11-23T20:30:00.123-03:30\",\"level\":\"error\","
+		       "\"program\":\"responder\",\"pid\":%ld,"
+		       "\"message\":\"key 7 of \\\"g\\\"\\nis out\"}\n",
+		       (long)getpid());
 	assert_string_equal(read_file(f->path), expected);
 }
 
@@ -220,7 +221,7 @@ long_line_is_cut_after_redaction(void **state)
 }
 
 #define THREADS 4
-#define LINES	200
+#define LINES   200
 
 static void *
 write_lines(void *arg)
@@ -272,7 +273,8 @@ static const struct {
     {"own/key:1 own%2Fkey%3A1 own%2fkey:1 %6F%77n/key:1 own%2Fkey%3A",
      "[redacted] [redacted] [redacted] [redacted] own%2Fkey%3A"},
     /* URLs */
-    {"GET /proxy/g/v1beta/models?key=abc&alt=sse HTTP", "GET /proxy/g/v1beta/models?key=[redacted]&alt=sse HTTP"},
+    {"GET /proxy/g/v1beta/models?key=abc&alt=sse HTTP",
+     "GET /proxy/g/v1beta/models?key=[redacted]&alt=sse HTTP"},
     {"/x?a=1&api_key=q#f", "/x?a=1&api_key=[redacted]#f"},
     {"key=abc&a=1", "key=[redacted]&a=1"},
     {"/x?monkey=1&key=", "/x?monkey=1&key="},
@@ -283,11 +285,13 @@ static const struct {
     {"a://", "a://"},
     /* tokens of the vendors' forms */
     {"Incorrect API key provided: sk-proj-Ab_12345.", "Incorrect API key provided: [redacted]."},
-    {"sk-short, task-force-management, sk-1234****cdef", "sk-short, task-force-management, sk-1234****cdef"},
+    {"sk-short, task-force-management, sk-1234****cdef",
+     "sk-short, task-force-management, sk-1234****cdef"},
     {"AIzaSyA-1234567890 gsk_0123456789 xai-0123456789", "[redacted] [redacted] [redacted]"},
     {"\"sk-0123456789\"", "\"[redacted]\""},
     {"Authorization: Bearer abc.def-123\r\n", "Authorization: Bearer [redacted]\r\n"},
-    {"Bearer authentication is wanted, bearer token", "Bearer authentication is wanted, bearer token"},
+    {"Bearer authentication is wanted, bearer token",
+     "Bearer authentication is wanted, bearer token"},
 };
 
 static void
