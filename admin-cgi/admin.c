@@ -74,8 +74,8 @@ req_try_key(struct req *req, struct str key)
 	return ERR_UNAUTHORIZED;
 }
 
-static enum err
-authenticate(struct req *req)
+enum err
+req_authenticate(struct req *req)
 {
 	struct str key;
 
@@ -225,7 +225,7 @@ handle(struct req *req)
 	}
 	const struct route *route = e == ERR_OK ? find_route(req, ids, &allowed) : NULL;
 	if (e == ERR_OK && (route == NULL || !route->open))
-		e = authenticate(req);
+		e = req_authenticate(req);
 	if (e == ERR_OK && route == NULL)
 		e = no_route(req, allowed);
 	if (e == ERR_OK)
@@ -268,10 +268,8 @@ send_answer(struct req *req, struct str body)
 	buf_init(&head, HEADERS_MAX + 1024);
 	buf_printf(&head, "Status: %d %s\r\n", req->status, status_reason(req->status));
 	if (req->status != 204)
-		buf_printf(
-		    &head,
-		    "Content-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n",
-		    body.n);
+		buf_printf(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", req->content_type,
+			   body.n);
 	buf_cstr(&head, "Cache-Control: no-store\r\n"
 			"X-Content-Type-Options: nosniff\r\n"
 			"X-Frame-Options: SAMEORIGIN\r\n"
@@ -310,6 +308,7 @@ answer(struct req *req, enum err e)
 			    "the answer would be too large: ask for a smaller page");
 	if (e != ERR_OK) {
 		req->bare = false;
+		req->content_type = CONTENT_TYPE_JSON;
 		req->status = err_status(e);
 		log_failure(req, e);
 	}
@@ -332,7 +331,12 @@ req_bare(struct req *req, int status)
 void
 admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 {
-	struct req req = {.admin = a, .io = io, .envp = envp, .status = 200, .message = MSG_OK};
+	struct req req = {.admin = a,
+			  .io = io,
+			  .envp = envp,
+			  .status = 200,
+			  .message = MSG_OK,
+			  .content_type = CONTENT_TYPE_JSON};
 	struct str method = cgi_var(envp, "REQUEST_METHOD");
 
 	arena_init(&req.arena, REQUEST_CHUNK);

@@ -53,6 +53,7 @@ extern const struct route routes_integration[];
 extern const struct route routes_keys[];
 extern const struct route routes_logs[];
 extern const struct route routes_members[];
+extern const struct route routes_metrics[];
 extern const struct route routes_settings[];
 
 /* --- the process --- */
@@ -109,9 +110,15 @@ struct req {
 	struct buf data;    /* JSON of `data`; empty: there is none */
 	enum msg message;
 	bool bare; /* data is the whole body, without the envelope */
+	const char *content_type;
 	struct errinfo info;
 };
 
+#define CONTENT_TYPE_JSON "application/json; charset=utf-8"
+
+/* Asks for the AUTH_KEY, wherever a client may put it. admin.c does it in front of
+ * every route that is not open. */
+enum err req_authenticate(struct req *req) MUST_CHECK;
 /* Answers without the envelope, with this status. */
 void req_bare(struct req *req, int status);
 /* Counts failed tries per address: ERR_UNAUTHORIZED, or ERR_TOO_MANY with a
@@ -155,7 +162,9 @@ enum err req_crypt(struct req *req, struct crypt **ret) MUST_CHECK;
 /* After a commit: makes the pool follow. What fails here is finished by any worker
  * later, so it is logged and the request goes on. */
 void req_publish_config(struct req *req);
-void req_publish_keys(struct req *req);
+/* ERR_POOL_FULL: the keys are stored, and nobody will get them before the pool is
+ * made larger: that the caller must be told. */
+enum err req_publish_keys(struct req *req) MUST_CHECK;
 /* Before reading: this node's log rows, or the keys' state, into the DB. What fails
  * is logged, and the DB is read as it is. */
 void req_flush_logs(struct req *req);

@@ -108,9 +108,8 @@ remove_group(struct req *req)
 	if (e != ERR_OK)
 		return e;
 	req_publish_config(req);
-	req_publish_keys(req);
 	req->message = MSG_GROUP_DELETED;
-	return ERR_OK;
+	return req_publish_keys(req);
 }
 
 /* --- statistics --- */

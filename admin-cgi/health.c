@@ -7,56 +7,11 @@
 #include "admin-cgi/admin.h"
 
 #include "lib/clock.h"
+#include "lib/gate.h"
 
-#include <fcntl.h>
 #include <time.h>
-#include <unistd.h>
 
 #define US_PER_S INT64_C(1000000)
-
-/* $DATA_DIR/run/gate, as the responder keeps it: a header, then one slot a process,
- * which holds a lock on the byte GATE_SLOTS_AT + slot as long as it lives. */
-#define GATE_SLOTS_AT   4096
-#define GATE_SLOT_BYTES 32
-#define GATE_STARTED_AT 16 /* within a slot: int64_t, wall µs */
-
-/* The first byte from `from` on that a living worker holds; -1 when there is none. */
-static off_t
-next_held(int fd, off_t from)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = from};
-
-	if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-		return -1;
-	return lock.l_start > from ? lock.l_start : from;
-}
-
-/* Is there a responder; *ret_since: when the oldest one that lives was started. */
-static bool
-workers_alive(const struct conf *conf, int64_t *ret_since)
-{
-	AUTO_FREE
-	char *path = conf_path(conf, "run/gate");
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	int64_t oldest = 0;
-	bool alive = false;
-
-	if (fd < 0)
-		return false;
-	for (off_t at = GATE_SLOTS_AT; (at = next_held(fd, at)) >= 0; at++) {
-		int64_t started = 0;
-		off_t slot = at - GATE_SLOTS_AT;
-		alive = true;
-		if (pread(fd, &started, sizeof(started),
-			  GATE_SLOTS_AT + slot * GATE_SLOT_BYTES + GATE_STARTED_AT) < 0)
-			continue;
-		if (started > 0 && (oldest == 0 || started < oldest))
-			oldest = started;
-	}
-	close(fd);
-	*ret_since = oldest;
-	return alive;
-}
 
 /* As Go writes a duration: "1h2m3.4s". */
 static void
@@ -121,13 +76,13 @@ static enum err
 health(struct req *req)
 {
 	int64_t now = clock_wall_us();
-	int64_t since = 0;
-	bool alive = workers_alive(req->admin->conf, &since);
 	bool database = database_answers(req);
+	struct gate_view node;
 	struct buf down;
 
+	gate_look(req->admin->conf, &node);
 	buf_init(&down, 256);
-	out_down(req, alive, &down);
+	out_down(req, node.processes > 0, &down);
 	bool healthy = down.n == 0;
 	/* Whatever is missing is filled from the database, so it is the cause. */
 	if (!healthy && !database)
@@ -137,7 +92,7 @@ health(struct req *req)
 	out_open(&req->data, NULL, '{');
 	out_cstr(&req->data, "status", healthy ? "healthy" : "unhealthy");
 	out_utc(&req->data, now);
-	out_uptime(&req->data, since > 0 && since < now ? now - since : 0);
+	out_uptime(&req->data, node.since_us > 0 && node.since_us < now ? now - node.since_us : 0);
 	out_bool(&req->data, "database", database);
 	if (!healthy) {
 		out_open(&req->data, "down", '[');

@@ -195,8 +195,8 @@ add_keys(struct req *req)
 			    &req->info);
 	if (e != ERR_OK)
 		return e;
-	req_publish_keys(req);
-	return out_result(req, &call, "added_count", added, MSG_KEYS_ADDED);
+	e = req_publish_keys(req);
+	return e == ERR_OK ? out_result(req, &call, "added_count", added, MSG_KEYS_ADDED) : e;
 }
 
 static enum err
@@ -214,8 +214,8 @@ delete_keys(struct req *req)
 	key_ids_done(&ids);
 	if (e != ERR_OK)
 		return e;
-	req_publish_keys(req);
-	return out_result(req, &call, "deleted_count", deleted, MSG_KEYS_DELETED);
+	e = req_publish_keys(req);
+	return e == ERR_OK ? out_result(req, &call, "deleted_count", deleted, MSG_KEYS_DELETED) : e;
 }
 
 /* --- restoring --- */
@@ -307,9 +307,9 @@ clear_all_invalid(struct req *req)
 	key_ids_done(&ids);
 	if (e != ERR_OK)
 		return e;
-	req_publish_keys(req);
+	e = req_publish_keys(req);
 	out_count(req, "deleted_count", deleted, MSG_KEYS_CLEARED);
-	return ERR_OK;
+	return e;
 }
 
 static enum err
@@ -326,9 +326,9 @@ clear_all(struct req *req)
 		e = key_clear(call.db, call.group_id, &deleted);
 	if (e != ERR_OK)
 		return e;
-	req_publish_keys(req);
+	e = req_publish_keys(req);
 	out_count(req, "deleted_count", deleted, MSG_KEYS_CLEARED);
-	return ERR_OK;
+	return e;
 }
 
 const struct route routes_keys[] = {

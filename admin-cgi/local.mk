@@ -16,6 +16,7 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/logs.c \
 	admin-cgi/main.c \
 	admin-cgi/members.c \
+	admin-cgi/metrics.c \
 	admin-cgi/msg.c admin-cgi/msg.h \
 	admin-cgi/out.c admin-cgi/out.h \
 	admin-cgi/request.c \
@@ -34,6 +35,7 @@ pkglibexec_PROGRAMS += \
 	admin-cgi/integration.cgi \
 	admin-cgi/keys.cgi \
 	admin-cgi/logs.cgi \
+	admin-cgi/metrics.cgi \
 	admin-cgi/settings.cgi
 
 admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
@@ -52,6 +54,8 @@ admin_cgi_keys_cgi_SOURCES = admin-cgi/main_keys.c
 admin_cgi_keys_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_logs_cgi_SOURCES = admin-cgi/main_logs.c
 admin_cgi_logs_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_metrics_cgi_SOURCES = admin-cgi/main_metrics.c
+admin_cgi_metrics_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
 admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
 

@@ -213,7 +213,7 @@ req_publish_config(struct req *req)
 	put_off(req, "publishing the configuration", e);
 }
 
-void
+enum err
 req_publish_keys(struct req *req)
 {
 	struct pool *pool;
@@ -221,7 +221,12 @@ req_publish_keys(struct req *req)
 
 	if (e == ERR_OK)
 		e = publish_keys(req->admin->db, pool, NULL, NULL, &req->info);
+	if (e == ERR_POOL_FULL)
+		return err_set(&req->info, e,
+			       "the keys are stored, but the key pool is full: raise "
+			       "POOL_SIZE_MB and start again");
 	put_off(req, "publishing keys", e);
+	return ERR_OK;
 }
 
 void

@@ -103,6 +103,18 @@ cors_fields(const struct exchange *x, struct buf *b)
 		field(b, "Access-Control-Allow-Credentials", STR("true"));
 }
 
+static struct str
+value_for_client(struct exchange *x, const struct header *h)
+{
+	const struct channel *c = x->named != NULL ? x->named->channel : NULL;
+
+	if (c == NULL || c->client_header == NULL)
+		return h->value;
+	return c->client_header(
+	    h, str_of(arena_printf(x->arena, "/proxy/" STR_FMT, STR_ARG(x->named->name))),
+	    cgi_var(x->req->envp, "HTTP_X_GOOG_API_CLIENT"), x->arena);
+}
+
 static void
 begin_head(struct buf *b, int status)
 {
@@ -136,7 +148,7 @@ answer_head(struct exchange *x, int status, const struct headers *h, int64_t bod
 			continue;
 		buf_str(&b, name);
 		buf_cstr(&b, ": ");
-		buf_str(&b, h->v[i].value);
+		buf_str(&b, value_for_client(x, &h->v[i]));
 		buf_cstr(&b, "\r\n");
 	}
 	if (body_len >= 0 && status != 204 && status != 304)

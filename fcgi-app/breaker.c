@@ -13,6 +13,8 @@
 #include "fcgi-app/responder.h"
 
 #include <stdlib.h>
+/* uthash's usual function is a switch that falls through: clang warns of it. */
+#define HASH_FUNCTION(key, n, ret) HASH_SAX(key, n, ret)
 #include <uthash.h>
 
 #define FAILURES_TO_OPEN  5

@@ -6,7 +6,6 @@ fcgi_app_gpt_load_fcgi_SOURCES = \
 	fcgi-app/breaker.c \
 	fcgi-app/client.c \
 	fcgi-app/exchange.c \
-	fcgi-app/gate.c \
 	fcgi-app/intake.c \
 	fcgi-app/main.c \
 	fcgi-app/master.c \

@@ -25,6 +25,7 @@
 #include "lib/channel.h"
 #include "lib/conf.h"
 #include "lib/crypt.h"
+#include "lib/gate.h"
 #include "lib/header.h"
 #include "lib/jobs.h"
 #include "lib/limits.h"
@@ -38,7 +39,6 @@
 struct breaker;
 struct breakers;
 struct exchange;
-struct gate;
 struct intake;
 struct upstreams;
 
@@ -145,19 +145,6 @@ void intake_free(struct intake *in);
 /* Plain CGI: the request of this process. */
 struct request *intake_cgi(const struct conf *conf, char **envp);
 void request_free(struct request *r);
-
-/* -------------------------------------------------------------------- gate.c */
-
-/* How many exchanges are under way on this node, over all its processes: a
- * shared file ($DATA_DIR/run/gate) with one slot a process, held by an OFD lock
- * on byte GATE_SLOTS_AT + slot, so that the count of one that died is given back. */
-#define GATE_SLOTS_AT 4096
-
-enum err gate_open(const struct conf *conf, struct gate **ret, struct errinfo *info) MUST_CHECK;
-void gate_close(struct gate *g);
-bool gate_enter(struct gate *g) MUST_CHECK;
-void gate_leave(struct gate *g);
-void gate_tend(struct gate *g);
 
 /* ----------------------------------------------------------------- breaker.c */
 

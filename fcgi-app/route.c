@@ -28,12 +28,14 @@ split_path(struct str path, struct str *ret_group, struct str *ret_rest)
 	return ret_group->n > 0;
 }
 
+/* "h2c" is between the client and its web server (curl --http2 sends it). */
 static bool
 wants_upgrade(char *const *envp)
 {
 	struct str connection = cgi_var(envp, "HTTP_CONNECTION");
+	struct str upgrade = cgi_var(envp, "HTTP_UPGRADE");
 
-	return cgi_var(envp, "HTTP_UPGRADE").n > 0 &&
+	return upgrade.n > 0 && !str_iis(upgrade, "h2c") &&
 	       (connection.n == 0 || str_icontains(connection, "upgrade"));
 }
 

@@ -22,6 +22,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+/* uthash's usual function is a switch that falls through: clang warns of it. */
+#define HASH_FUNCTION(key, n, ret) HASH_SAX(key, n, ret)
 #include <uthash.h>
 
 /* How often idle connections are looked at for their age. */

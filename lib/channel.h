@@ -50,6 +50,11 @@ struct channel {
 	 * `code` and `message` at the top level too. */
 	void (*error_body)(struct buf *out, struct str path, int status, const char *code,
 			   const char *message);
+	/* The value with which a header of the answer reaches the client; NULL: none of
+	 * this vendor's is changed. `prefix` is "/proxy/{group}", `client` what the
+	 * client says of itself (x-goog-api-client; may be empty). In `arena`. */
+	struct str (*client_header)(const struct header *h, struct str prefix, struct str client,
+				    struct arena *arena);
 	/* Is it the vendor's list of models. */
 	bool (*is_model_list)(struct str path);
 	/* Writes `body` (a whole JSON answer) with the group's redirect sources added,

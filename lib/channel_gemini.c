@@ -208,6 +208,31 @@ validation_request(const struct group *g, struct buf *ret_path, struct buf *ret_
 	buf_cstr(ret_body, "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"hi\"}]}]}");
 }
 
+/* A resumable upload goes on at the address in this header. The Python client goes
+ * there, past us, as Google means it: the address is the permission. The Node client
+ * replaces the host by its base URL's and keeps the path, so that there the path
+ * must begin with ours. */
+static struct str
+client_header(const struct header *h, struct str prefix, struct str client, struct arena *arena)
+{
+	const char *scheme;
+	const char *path;
+	size_t before;
+
+	if (!str_iis(h->name, "x-goog-upload-url") || !str_contains(client, "gl-node/"))
+		return h->value;
+	scheme = memmem(h->value.p, h->value.n, "://", 3);
+	if (scheme == NULL)
+		return h->value;
+	before = (size_t)(scheme - h->value.p) + 3;
+	path = memchr(h->value.p + before, '/', h->value.n - before);
+	if (path == NULL)
+		return h->value;
+	before = (size_t)(path - h->value.p);
+	return str_of(arena_printf(arena, STR_FMT STR_FMT STR_FMT, (int)before, h->value.p,
+				   STR_ARG(prefix), STR_ARG(str_from(h->value, before))));
+}
+
 const struct channel channel_gemini = {
     .name = "gemini",
     .validation_path = "/v1beta/models/{test_model}:generateContent",
@@ -221,6 +246,7 @@ const struct channel channel_gemini = {
     .model_in_body = is_openai,
     .blames_key = blames_key,
     .reset_ms = reset_ms,
+    .client_header = client_header,
     .error_body = error_body,
     .is_model_list = is_model_list,
     .edit_models = edit_models,

@@ -21,6 +21,7 @@ lib_libcore_a_SOURCES = \
 	lib/envfile.c lib/envfile.h \
 	lib/err.c lib/err.h \
 	lib/flush.c lib/flush.h \
+	lib/gate.c lib/gate.h \
 	lib/group.c lib/group.h \
 	lib/group_check.c \
 	lib/group_columns.c \

@@ -436,12 +436,13 @@ enum {
 	COL_REDIRECTS,
 	COL_STRICT,
 	COL_OPTIONS,
+	COL_DISPLAY_NAME,
 };
 
 static const char groups_query[] =
     "SELECT id, name, group_type, channel_type, proxy_keys, upstreams, validation_endpoint, "
     "test_model, param_overrides, config, header_rules, model_redirect_rules, "
-    "model_redirect_strict, gptl_options FROM \"groups\" ORDER BY name";
+    "model_redirect_strict, gptl_options, display_name FROM \"groups\" ORDER BY name";
 
 static void
 write_standard(struct compiler *c, struct db_rows *rows)
@@ -468,6 +469,7 @@ write_group(struct compiler *c, struct db_rows *rows)
 
 	buf_printf(c->out, "{\"id\":%lld", (long long)db_col_int(rows, COL_ID));
 	write_text(c->out, "name", c->name);
+	write_text(c->out, "display_name", db_col_text(rows, COL_DISPLAY_NAME));
 	write_text(c->out, "channel", db_col_text(rows, COL_CHANNEL));
 	write_keys(c, db_col_text(rows, COL_PROXY_KEYS));
 	if (aggregate) {

@@ -315,6 +315,7 @@ read_group(struct json_object *obj, struct arena *arena, const struct options *s
 	g.name = get_text(obj, "name", arena);
 	if (!json_get_int(json_get(obj, "id"), &g.id) || !group_name_valid(g.name))
 		return false;
+	g.display_name = get_text(obj, "display_name", arena);
 	g.channel_name = get_text(obj, "channel", arena);
 	g.channel = channel_find(g.channel_name);
 	g.aggregate = get_bool(obj, "aggregate", false);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The node's gate: how many exchanges are under way, over every process that
- * serves from this DATA_DIR. A shared page holds the total and one count a
- * process. A process that dies leaves its count behind; its slot's lock is gone
- * with it, so the next gate_tend() of any other gives the count back.
+ * The node's gate: a mapped page with the total, and a slot a process that is held
+ * by a lock on byte GATE_SLOTS_AT + slot.
  *
  * Open file description locks (fcntl(2), F_OFD_SETLK) are used because they belong
  * to the descriptor: threads and forked children do not confuse them.
  */
-#include "fcgi-app/responder.h"
+#include "lib/gate.h"
 #include "lib/clock.h"
+#include "lib/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +17,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define GATE_MAGIC 0x6761746531ULL /* "gate1" */
+/* Where the slots begin: the header has a page of its own. */
+#define GATE_SLOTS_AT 4096
+#define GATE_MAGIC    0x6761746531ULL /* "gate1" */
 
 struct gate_header {
 	_Atomic uint64_t magic;
@@ -166,4 +167,41 @@ gate_tend(struct gate *g)
 			(void)lock_slot(g->fd, i, F_UNLCK);
 		}
 	}
+}
+
+/* The first slot from `from` on that a living process holds; -1: there is none. */
+static int
+next_held(int fd, int from)
+{
+	struct flock lock = {
+	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = GATE_SLOTS_AT + from};
+
+	if (from >= LIMIT_PROCESSES || fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+		return -1;
+	return MAX((int)lock.l_start - GATE_SLOTS_AT, from);
+}
+
+void
+gate_look(const struct conf *conf, struct gate_view *ret)
+{
+	AUTO_FREE char *path = conf_path(conf, "run/gate");
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct gate_slot slot;
+
+	*ret = (struct gate_view){0};
+	if (fd < 0)
+		return;
+	for (int i = 0; (i = next_held(fd, i)) >= 0; i++) {
+		off_t at = GATE_SLOTS_AT + (off_t)i * (off_t)sizeof(slot);
+		int64_t started;
+
+		if (pread(fd, &slot, sizeof(slot), at) != (ssize_t)sizeof(slot))
+			continue;
+		started = atomic_load(&slot.started_us);
+		ret->processes++;
+		ret->under_way += atomic_load(&slot.count);
+		if (ret->since_us == 0 || started < ret->since_us)
+			ret->since_us = started;
+	}
+	close(fd);
 }
