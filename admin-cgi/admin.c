@@ -24,8 +24,7 @@
 void
 admin_init(struct admin *a, const struct conf *conf, const struct route *const *tables)
 {
-	AUTO_FREE
-	char *path = conf_path(conf, "run/logins");
+	AUTO_FREE char *path = conf_path(conf, "run/logins");
 
 	*a = (struct admin){.conf = conf, .tables = tables, .throttle = throttle_open(path)};
 }

@@ -131,10 +131,8 @@ static enum err
 body_to_file(const struct conf *conf, struct request *r, const char *start, size_t got,
 	     body_read_fn read_fn, void *arg)
 {
-	AUTO_FREE
-	char *dir = conf_path(conf, "tmp");
-	AUTO_FREE
-	char *step = xmalloc(LIMIT_BODY_IN_MEMORY);
+	AUTO_FREE char *dir = conf_path(conf, "tmp");
+	AUTO_FREE char *step = xmalloc(LIMIT_BODY_IN_MEMORY);
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	int64_t total = (int64_t)got;
 	enum err e;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # fcgi-app: the responder.
 pkglibexec_PROGRAMS += fcgi-app/gpt-load.fcgi
 fcgi_app_gpt_load_fcgi_SOURCES = \

@@ -141,8 +141,7 @@ main(int argc, char **argv)
 	}
 	log_open(conf, "gpt-load.fcgi");
 	if (o.listen != NULL) {
-		AUTO_FREE
-		char *self = own_path(argv[0]);
+		AUTO_FREE char *self = own_path(argv[0]);
 
 		rc = master_run(conf, self, o.listen, o.socket_mode,
 				o.workers > 0 ? o.workers : conf->workers);

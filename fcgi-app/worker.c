@@ -305,8 +305,7 @@ new_base(void)
 static enum err
 open_all(struct worker *w, struct errinfo *info)
 {
-	AUTO_FREE
-	char *derived = conf_path(w->conf, CRYPT_CACHE_FILE);
+	AUTO_FREE char *derived = conf_path(w->conf, CRYPT_CACHE_FILE);
 	enum err e = crypt_new(&w->crypt, w->conf->encryption_key, derived, info);
 
 	if (e == ERR_OK)

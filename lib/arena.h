@@ -30,9 +30,7 @@ void *arena_zalloc(struct arena *a, size_t size) MUST_CHECK;
 char *arena_strdup(struct arena *a, const char *s) MUST_CHECK;
 char *arena_strndup(struct arena *a, const char *s, size_t n) MUST_CHECK;
 struct str arena_str(struct arena *a, struct str s) MUST_CHECK;
-char *
-arena_printf(struct arena *a, const char *fmt, ...) MUST_CHECK
-PRINTF_LIKE(2, 3);
+char *arena_printf(struct arena *a, const char *fmt, ...) MUST_CHECK PRINTF_LIKE(2, 3);
 
 /* fn(obj) is called by arena_done(), last registered first. */
 void arena_on_free(struct arena *a, void (*fn)(void *obj), void *obj);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # lib: what both halves use.
 include lib/channel_list.mk
 

@@ -62,8 +62,8 @@ enum err pool_identity_set(struct pool *p, const struct pool_identity *id) MUST_
 enum err pool_version(struct pool *p, uint64_t *ret) MUST_CHECK;
 /* Keeps the newer: a version that is not above the stored one changes nothing,
  * unless `force` (another installation's pool is being taken over). */
-enum err pool_snapshot_put(struct pool *p, uint64_t version, struct str text,
-			   bool force) MUST_CHECK;
+enum err pool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force)
+    MUST_CHECK;
 enum err pool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version) MUST_CHECK;
 
 /* --- the hot path --- */

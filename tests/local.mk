@@ -22,6 +22,7 @@ UNIT_TESTS = \
 	tests/unit/test_db \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
+	tests/unit/test_envfile \
 	tests/unit/test_flush \
 	tests/unit/test_group \
 	tests/unit/test_header \

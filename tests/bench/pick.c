@@ -182,8 +182,7 @@ main(int argc, char **argv)
 			run(&conf, sizes[i], load_s, processes);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		AUTO_FREE
-		char *path = conf_path(&conf, files[i]);
+		AUTO_FREE char *path = conf_path(&conf, files[i]);
 
 		unlink(path);
 	}

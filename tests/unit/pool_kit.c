@@ -82,8 +82,7 @@ teardown(void **state)
 	pool_close(f->pool);
 	clock_fake(0);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		AUTO_FREE
-		char *path = conf_path(&f->conf, files[i]);
+		AUTO_FREE char *path = conf_path(&f->conf, files[i]);
 
 		unlink(path);
 	}

@@ -241,8 +241,7 @@ test_refused(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	AUTO_FREE
-	char *kept = xasprintf("%s/spool/refused/id-00000150.row", s->dir);
+	AUTO_FREE char *kept = xasprintf("%s/spool/refused/id-00000150.row", s->dir);
 	struct flush_result result;
 	struct stat st;
 
@@ -305,8 +304,7 @@ test_torn(void **state)
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
 	struct segment_list list;
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 	struct stat st;
 	int64_t lost;
 	int dir;
@@ -335,8 +333,8 @@ test_foreign_segment(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	AUTO_FREE
-	char *path = xasprintf("%s/spool/01890a5d-ac96-774b-bcce-b302099a8057.spool", s->dir);
+	AUTO_FREE char *path =
+	    xasprintf("%s/spool/01890a5d-ac96-774b-bcce-b302099a8057.spool", s->dir);
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
 	assert_int_equal(write(fd, "GPTLSPL\x7F more", 13), 13);
@@ -385,8 +383,7 @@ test_bounds(void **state)
 	volatile bool stop = true;
 	struct flush_bounds bounds = {.stop = &stop};
 	struct flush_result result;
-	AUTO_FREE
-	char *path = xasprintf("%s/spool/flush.lock", s->dir);
+	AUTO_FREE char *path = xasprintf("%s/spool/flush.lock", s->dir);
 	int fd;
 
 	append(spool, sample(1));

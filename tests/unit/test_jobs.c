@@ -34,8 +34,7 @@ setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
 	struct errinfo info = {""};
-	AUTO_FREE
-	char *upstreams = NULL;
+	AUTO_FREE char *upstreams = NULL;
 
 	f->sandbox = sandbox_new();
 	f->sandbox->conf.pool_size = 16 * 1024 * 1024;
@@ -299,8 +298,7 @@ test_retention(void **state)
 
 	assert_int_equal(db_begin(f->db), ERR_OK);
 	for (int i = 0; i < 2510; i++) {
-		AUTO_FREE
-		char *id = xasprintf("id-%d", i);
+		AUTO_FREE char *id = xasprintf("id-%d", i);
 		int64_t age = i < 2500 ? 7 * DAY + SECOND : 7 * DAY - 60 * SECOND;
 
 		assert_int_equal(db_exec(f->db,
@@ -364,8 +362,7 @@ static void
 test_database_away(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *away = xasprintf("%s/away/gpt-load.db", f->sandbox->dir);
+	AUTO_FREE char *away = xasprintf("%s/away/gpt-load.db", f->sandbox->dir);
 	char *dsn = f->sandbox->conf.database_dsn;
 	struct errinfo info = {""};
 

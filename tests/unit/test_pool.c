@@ -106,8 +106,7 @@ test_snapshot(void **state)
 {
 	struct fixture *f = *state;
 	size_t n = 3 * 1024 * 1024 + 17;
-	AUTO_FREE
-	char *large = xmalloc(n);
+	AUTO_FREE char *large = xmalloc(n);
 	struct buf small;
 	uint64_t v = 42;
 

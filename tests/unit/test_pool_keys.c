@@ -112,8 +112,7 @@ static void
 test_sync_long_keys(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *text = xcalloc(1, POOL_STORED_MAX + 1);
+	AUTO_FREE char *text = xcalloc(1, POOL_STORED_MAX + 1);
 	struct pool_key key = {.id = 1, .stored = {text, POOL_STORED_MAX}};
 	struct due_key due;
 	size_t n = 0;
