@@ -24,6 +24,7 @@ UNIT_TESTS = \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
 	tests/unit/test_flush \
+	tests/unit/test_gate \
 	tests/unit/test_group \
 	tests/unit/test_header \
 	tests/unit/test_headerrule \
