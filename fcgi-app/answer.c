@@ -110,9 +110,8 @@ value_for_client(struct exchange *x, const struct header *h)
 
 	if (c == NULL || c->client_header == NULL)
 		return h->value;
-	return c->client_header(
-	    h, str_of(arena_printf(x->arena, "/proxy/" STR_FMT, STR_ARG(x->named->name))),
-	    cgi_var(x->req->envp, "HTTP_X_GOOG_API_CLIENT"), x->arena);
+	return c->client_header(h, str_of(ARENA_CONCAT(x->arena, STR("/proxy/"), x->named->name)),
+				cgi_var(x->req->envp, "HTTP_X_GOOG_API_CLIENT"), x->arena);
 }
 
 static void

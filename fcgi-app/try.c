@@ -157,9 +157,9 @@ build_target(struct exchange *x)
 {
 	const struct upstream *u = x->upstream;
 
-	return arena_printf(x->arena, STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(x->upstream_path),
-			    u->query.n + x->query.n > 0 ? "?" : "", STR_ARG(u->query),
-			    u->query.n > 0 && x->query.n > 0 ? "&" : "", STR_ARG(x->query));
+	return ARENA_CONCAT(x->arena, x->upstream_path,
+			    u->query.n + x->query.n > 0 ? STR("?") : STR(""), u->query,
+			    u->query.n > 0 && x->query.n > 0 ? STR("&") : STR(""), x->query);
 }
 
 /* --- the answer --- */
@@ -350,7 +350,7 @@ fill_call(struct exchange *x)
 	struct call *c = &x->call;
 
 	*c = (struct call){
-	    .url = arena_printf(x->arena, STR_FMT "/", STR_ARG(u->origin)),
+	    .url = ARENA_CONCAT(x->arena, u->origin, STR("/")),
 	    .target = build_target(x),
 	    .method = x->method,
 	    .headers = &x->sent,
