@@ -63,7 +63,8 @@ struct intake {
 	int n_reading; /* queued or being read, not yet handed back */
 	bool stop;
 	pthread_t threads[LIMIT_READER_THREADS];
-	int back_fd; /* eventfd: `back` is not empty */
+	int reading[LIMIT_READER_THREADS]; /* descriptor that each is reading; -1: none */
+	int back_fd;                       /* eventfd: `back` is not empty */
 };
 
 /* --- bodies --- */
@@ -325,12 +326,27 @@ look(int fd)
 
 /* --- reader threads --- */
 
+/* Which of the threads this is; with the lock held. */
+static int
+reader_index(const struct intake *in)
+{
+	int i = 0;
+
+	while (i < in->n_threads && !pthread_equal(in->threads[i], pthread_self()))
+		i++;
+	check(i < in->n_threads);
+	return i;
+}
+
 static void *
 reader(void *arg)
 {
 	struct intake *in = arg;
+	int self;
 
+	pthread_setname_np(pthread_self(), "reader");
 	pthread_mutex_lock(&in->lock);
+	self = reader_index(in);
 	for (;;) {
 		struct timeval silence = {.tv_sec = LIMIT_READ_SILENCE_S};
 		struct waiting *wait;
@@ -345,6 +361,7 @@ reader(void *arg)
 			break;
 		wait = STAILQ_FIRST(&in->to_read);
 		STAILQ_REMOVE_HEAD(&in->to_read, link);
+		in->reading[self] = wait->fd;
 		pthread_mutex_unlock(&in->lock);
 
 		(void)setsockopt(wait->fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence));
@@ -352,6 +369,7 @@ reader(void *arg)
 		free(wait);
 
 		pthread_mutex_lock(&in->lock);
+		in->reading[self] = -1;
 		if (r != NULL)
 			STAILQ_INSERT_TAIL(&in->back, r, link);
 		else
@@ -512,6 +530,8 @@ intake_new(struct worker *w, int listen_fd)
 	pthread_cond_init(&in->wake, NULL);
 	STAILQ_INIT(&in->to_read);
 	STAILQ_INIT(&in->back);
+	for (int i = 0; i < LIMIT_READER_THREADS; i++)
+		in->reading[i] = -1;
 	in->back_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	check(in->back_fd >= 0);
 	check(evutil_make_socket_nonblocking(listen_fd) == 0);
@@ -552,6 +572,10 @@ intake_free(struct intake *in)
 	intake_stop(in);
 	pthread_mutex_lock(&in->lock);
 	in->stop = true;
+	/* A reader may be waiting for the rest of a request that never comes. */
+	for (int i = 0; i < in->n_threads; i++)
+		if (in->reading[i] >= 0)
+			(void)shutdown(in->reading[i], SHUT_RD);
 	pthread_cond_broadcast(&in->wake);
 	pthread_mutex_unlock(&in->lock);
 	for (int i = 0; i < in->n_threads; i++)

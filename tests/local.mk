@@ -103,7 +103,10 @@ tests_bench_sse_server_SOURCES = tests/bench/sse_server.c tests/bench/bench.c te
 tests_bench_streams_SOURCES = tests/bench/streams.c tests/bench/bench.c tests/bench/bench.h
 
 # BENCHFLAGS: see tests/bench/run.py --help.
-bench: all $(EXTRA_PROGRAMS)
+# Not as prerequisites: `all` runs a make of its own, and two would write one library.
+bench:
+	$(MAKE) all
+	$(MAKE) $(EXTRA_PROGRAMS)
 	GPT_LOAD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 \
 		python3 $(srcdir)/tests/bench/run.py $(BENCHFLAGS)
 
