@@ -15,6 +15,7 @@ lib_libcore_a_SOURCES = \
 	lib/conf.c lib/conf.h \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
+	lib/cors.c lib/cors.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
