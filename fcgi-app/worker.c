@@ -413,7 +413,7 @@ worker_run_cgi(const struct conf *conf)
 		return cannot_start(&w, e, &info);
 	/* From here on the loop ends with the one exchange. */
 	w.draining = true;
-	exchange_start(&w, intake_cgi(conf, environ));
+	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
 	if (!TAILQ_EMPTY(&w.exchanges))
 		event_base_dispatch(w.base);
