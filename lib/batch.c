@@ -29,14 +29,15 @@ static const struct sql insert_row = {
 	"gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
 	"gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
 	"?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-    /* Not INSERT IGNORE, which lets values through that do not fit. */
+    /* Not INSERT IGNORE, which lets values through that do not fit, and no ON
+     * DUPLICATE KEY, which counts a row that it found. */
     .mysql = "INSERT INTO request_logs (id, timestamp, group_id, group_name, parent_group_id, "
 	     "parent_group_name, key_value, key_hash, model, is_success, source_ip, status_code, "
 	     "request_path, duration, error_message, user_agent, request_type, upstream_addr, "
 	     "is_stream, request_body, gptl_request_id, gptl_attempt, gptl_ttfb_ms, gptl_bytes_in, "
 	     "gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
 	     "gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-	     "?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id",
+	     "?, ?, ?, ?, ?, ?, ?)",
 };
 
 /* *ret_new: it was not there yet. */
@@ -58,8 +59,8 @@ insert(struct batch *b, const struct logrow *r, bool *ret_new)
 		    db_int(r->completion_tokens), db_int(r->cached_tokens), db_text(r->end)),
 	    &changed);
 
-	*ret_new = changed > 0;
-	return e;
+	*ret_new = e == ERR_OK && changed > 0;
+	return e == ERR_DUPLICATE ? ERR_OK : e;
 }
 
 /* --- what a batch adds up to --- */
