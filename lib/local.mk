@@ -89,7 +89,8 @@ endif
 # The SQL files become C strings, so that a program needs no file at run time.
 BUILT_SOURCES += lib/sql_text.h
 CLEANFILES += lib/sql_text.h
-SQL_FILES = $(wildcard $(srcdir)/sql/schema.*.sql) $(wildcard $(srcdir)/sql/migrations/*.sql)
+SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(srcdir)/sql/schema.mysql.sql \
+	$(wildcard $(srcdir)/sql/migrations/*.sql)
 EXTRA_DIST += sql build-aux/embed.awk
 lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) lib && \

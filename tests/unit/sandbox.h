@@ -39,8 +39,9 @@ sandbox_empty(const struct conf *conf)
 	if (db_open(conf, &db, &info) != ERR_OK)
 		fail_msg("%s", info.text);
 	if (db_dialect(db) == DB_MYSQL)
-		assert_int_equal(db_script(db, "DROP DATABASE gpt_load_test;\n"
-					       "CREATE DATABASE gpt_load_test CHARACTER SET utf8mb4;"),
+		assert_int_equal(db_script(db,
+					   "DROP DATABASE gpt_load_test;\n"
+					   "CREATE DATABASE gpt_load_test CHARACTER SET utf8mb4;"),
 				 ERR_OK);
 	db_close(db);
 }
