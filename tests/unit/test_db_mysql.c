@@ -9,6 +9,8 @@
 #include "tests/unit/mysql_kit.h"
 #include "tests/unit/sandbox.h"
 
+#include "lib/sql_text.h"
+
 #include <sys/wait.h>
 #include <time.h>
 
@@ -472,6 +474,89 @@ test_refused(void **state)
 	box->conf.database_dsn = dsn;
 }
 
+/* The text of the schema, which is GPT-Load 1.4's. */
+static const char *
+schema_text(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sql_texts); i++)
+		if (strcmp(sql_texts[i].name, "schema.mysql.sql") == 0)
+			return sql_texts[i].text;
+	fail();
+	return NULL;
+}
+
+/* Rows of the original stay; its missing hashes come; it can go on afterwards. */
+static void
+test_take_over(void **state)
+{
+	struct crypt *crypt;
+	struct errinfo info = {""};
+	struct db *db;
+
+	(void)state;
+	need_server();
+	db = open_db();
+	assert_int_equal(db_script(db, schema_text()), ERR_OK);
+	sandbox_exec(db, "INSERT INTO system_settings (setting_key, setting_value, updated_at) "
+			 "VALUES ('proxy_keys', 'sk-old', '2026-01-02 03:04:05.678')");
+	sandbox_exec(db, "INSERT INTO \"groups\" (id, name, upstreams, channel_type, test_model) "
+			 "VALUES (1, 'g', '[]', 'openai', 'm')");
+	sandbox_exec(db, "INSERT INTO api_keys (key_value, group_id, key_hash) "
+			 "VALUES ('abc', 1, ''), ('abc', 1, NULL), ('', 1, '')");
+	assert_int_equal(crypt_new(&crypt, NULL, NULL, &info), ERR_OK);
+	for (int i = 0; i < 2; i++)
+		if (migrate_run(db, &box->conf, crypt, &info) != ERR_OK)
+			fail_msg("%s", info.text);
+	crypt_free(crypt);
+	assert_int_equal(sandbox_int(db, "SELECT COUNT(*) FROM system_settings WHERE "
+					 "setting_value = 'sk-old' AND "
+					 "updated_at = '2026-01-02 03:04:05.678'"),
+			 1);
+	assert_int_equal(
+	    sandbox_int(db, "SELECT COUNT(*) FROM api_keys WHERE key_hash = "
+			    "'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'"),
+	    2);
+	sandbox_exec(db, "INSERT INTO api_keys (key_value, group_id) VALUES ('abc', 1)");
+	sandbox_exec(db, "INSERT INTO request_logs (id, timestamp, group_id, is_success, "
+			 "status_code, duration, is_stream) VALUES ('x', '2026-01-02', 1, 1, 200, "
+			 "5, 0)");
+	assert_int_equal(sandbox_int(db,
+				     "SELECT COUNT(*) FROM request_logs WHERE "
+				     "gptl_attempt = 1 AND gptl_ttfb_ms = -1 AND gptl_end = ''"),
+			 1);
+	db_close(db);
+}
+
+/* The hour of a summer's end comes twice; all others are found again. */
+static void
+test_zones(void **state)
+{
+	static const char *const zones[] = {"UTC", "America/New_York", "Asia/Kolkata",
+					    "Australia/Lord_Howe"};
+	struct db *db;
+
+	(void)state;
+	need_server();
+	db = open_with_table();
+	for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
+		set_tz(zones[i]);
+		for (int64_t day = 0; day < 365; day += 7) {
+			const int64_t us = 1767225600000000 + day * 86400000000 + 43200123000;
+			struct db_rows *rows;
+			enum err e;
+
+			assert_int_equal(db_query(db, "SELECT CAST(? AS datetime(3))",
+						  DB_ARGS(db_time(us)), &rows),
+					 ERR_OK);
+			assert_true(db_next(rows, &e));
+			assert_true(db_col_time(rows, 0) == us);
+			db_rows_done(rows);
+		}
+	}
+	set_tz("UTC");
+	db_close(db);
+}
+
 /* A migration that was cut off is done again, over what is there. */
 static void
 test_migration_cut_off(void **state)
@@ -532,6 +617,10 @@ run_program(const char *name)
 	X(test_key)                                                                                \
 	X(test_snapshot)                                                                           \
 	X(test_setting)                                                                            \
+	X(test_jobs)                                                                               \
+	X(test_spool)                                                                              \
+	X(test_admin)                                                                              \
+	X(test_admin_data)                                                                         \
 	X(test_validate)
 
 #define X(name)                                                                                    \
@@ -560,6 +649,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_lost_connection, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_migration_cut_off, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_take_over, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_zones, setup, teardown),
 #define X(name) cmocka_unit_test(run_##name),
 	    PROGRAMS(X)
 #undef X
