@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define HOUR_US 3600000000LL
+#define TRIES   3
 
 static enum err
 failure(struct batch *b, enum err e, const char *what)
@@ -232,8 +233,8 @@ put_position(struct batch *b, const struct batch_place *place)
 
 /* --- a batch --- */
 
-enum err
-batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
+static enum err
+write_once(struct batch *b, const struct batch_place *place, size_t *ret_bad)
 {
 	enum err e = db_begin(b->db);
 
@@ -253,6 +254,20 @@ batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
 	}
 	e = db_commit(b->db);
 	return e == ERR_OK ? ERR_OK : failure(b, e, "cannot commit log rows");
+}
+
+/* A server still rolls back what a killed flusher left, and may take the two for a
+ * deadlock; or a reply was lost. A batch can be written again without harm. */
+enum err
+batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
+{
+	int tries = db_dialect(b->db) == DB_SQLITE ? 1 : TRIES;
+	enum err e;
+
+	do
+		e = write_once(b, place, ret_bad);
+	while (e == ERR_DB_AWAY && --tries > 0);
+	return e;
 }
 
 bool

@@ -272,7 +272,7 @@ my_run(struct db *db, struct str sql)
 	unsigned code;
 
 	if (e == ERR_OK)
-		e = my_limit_statements(m, MY_MIGRATE_S);
+		e = my_limit_statements(m, true);
 	if (e != ERR_OK)
 		return e;
 	if (m->lib->mysql_real_query(m->handle, sql.p, sql.n) != 0) {
@@ -281,7 +281,7 @@ my_run(struct db *db, struct str sql)
 			e = my_failed(m);
 	}
 	if (m->handle != NULL) {
-		enum err after = my_limit_statements(m, MY_STATEMENT_S);
+		enum err after = my_limit_statements(m, false);
 
 		e = e == ERR_OK ? after : e;
 	}

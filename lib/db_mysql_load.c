@@ -12,11 +12,12 @@
 #include <stdio.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static void *library; /* for the life of the process */
 static struct mysql_calls calls;
 static char failure[256];
 
 static bool
-find(void *library, const char *name, void *ret_function)
+find(const char *name, void *ret_function)
 {
 	void *p = dlsym(library, name);
 
@@ -30,14 +31,13 @@ find(void *library, const char *name, void *ret_function)
 static void
 load(void)
 {
-	void *library = dlopen(MYSQL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
+	library = dlopen(MYSQL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
 		(void)snprintf(failure, sizeof(failure), "%s", dlerror());
 		return;
 	}
 #define X(name)                                                                                    \
-	if (!find(library, #name, &calls.name))                                                    \
+	if (!find(#name, &calls.name))                                                             \
 		return;
 	MYSQL_CALLS(X)
 #undef X

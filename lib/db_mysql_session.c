@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/db_mysql_session.h"
 
@@ -15,8 +16,7 @@
 #include <stdlib.h>
 
 #define CONNECT_S         10
-#define LOCK_WAIT_S       10
-#define READ_S            180 /* longer than MY_STATEMENT_S: the server is to give up first */
+#define READ_S            180 /* longer than a statement may take: the server gives up first */
 #define IDLE_US           30000000LL
 #define BACKOFF_FIRST_US  250000LL
 #define BACKOFF_MOST_US   5000000LL
@@ -130,35 +130,44 @@ my_command(struct mysql *m, const char *sql)
 }
 
 enum err
-my_limit_statements(struct mysql *m, int seconds)
+my_limit_statements(struct mysql *m, bool migrating)
 {
-	char text[80];
-
 	if (m->is_mariadb)
-		(void)snprintf(text, sizeof(text), "SET max_statement_time = %d", seconds);
-	else
-		(void)snprintf(text, sizeof(text), "SET max_execution_time = %d", seconds * 1000);
-	return my_command(m, text);
+		return my_command(m, migrating ? "SET max_statement_time = 0"
+					       : "SET max_statement_time = 120");
+	return my_command(m, migrating ? "SET max_execution_time = 0"
+				       : "SET max_execution_time = 120000");
+}
+
+static enum err
+set_collation(struct mysql *m)
+{
+	struct buf text;
+	enum err e;
+
+	buf_init(&text, 256);
+	buf_cstr(&text, "SET collation_connection = ");
+	buf_cstr(&text, m->dsn.collation); /* letters, digits and '_': db_mysql_dsn.c */
+	e = buf_err(&text);
+	if (e == ERR_OK)
+		e = my_command(m, buf_text(&text));
+	buf_done(&text);
+	return e;
 }
 
 static enum err
 set_up_session(struct mysql *m)
 {
-	char text[512];
-	enum err e;
+	enum err e = my_command(m, "SET sql_mode = " MODE
+				   ", time_zone = '+00:00', innodb_lock_wait_timeout = 10, "
+				   "net_write_timeout = 600, autocommit = 1");
 
 	m->is_mariadb = strstr(m->lib->mysql_get_server_info(m->handle), "MariaDB") != NULL;
-	(void)snprintf(text, sizeof(text),
-		       "SET %s%s%ssql_mode = " MODE ", time_zone = '+00:00', "
-		       "innodb_lock_wait_timeout = %d, net_write_timeout = 600, "
-		       "autocommit = 1",
-		       m->dsn.collation != NULL ? "collation_connection = " : "",
-		       m->dsn.collation != NULL ? m->dsn.collation : "",
-		       m->dsn.collation != NULL ? ", " : "", LOCK_WAIT_S);
-	e = my_command(m, text);
+	if (e == ERR_OK && m->dsn.collation != NULL)
+		e = set_collation(m);
 	if (e == ERR_OK)
 		e = my_command(m, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
-	return e == ERR_OK ? my_limit_statements(m, MY_STATEMENT_S) : e;
+	return e == ERR_OK ? my_limit_statements(m, false) : e;
 }
 
 static void

@@ -9,10 +9,9 @@
 #include "lib/db_driver.h"
 #include "lib/db_mysql.h"
 
+#ifdef HAVE_MYSQL
+
 #define MY_CACHED 64 /* statements */
-/* Seconds after which the server gives a statement up. */
-#define MY_STATEMENT_S 120
-#define MY_MIGRATE_S   86400
 
 /* my_bool in one library, bool in the other. */
 typedef __typeof__(*((MYSQL_BIND *)NULL)->is_null) mysql_flag;
@@ -65,6 +64,9 @@ void my_disconnect(struct mysql *m);
 enum err my_ready(struct mysql *m) MUST_CHECK;
 /* A statement without arguments and rows. */
 enum err my_command(struct mysql *m, const char *sql) MUST_CHECK;
-enum err my_limit_statements(struct mysql *m, int seconds) MUST_CHECK;
+/* How long one statement may take: for a change of a table there is no limit. */
+enum err my_limit_statements(struct mysql *m, bool migrating) MUST_CHECK;
+
+#endif
 
 #endif

@@ -441,12 +441,16 @@ static void
 flush_and_exit(struct sandbox *s)
 {
 	struct flush_bounds bounds = {.wait = true};
+	struct errinfo info = {""};
 	struct flush_result result;
 	struct db *db;
+	enum err e = db_open(&s->conf, &db, &info);
 
-	if (db_open(&s->conf, &db, NULL) != ERR_OK)
-		_exit(1);
-	_exit(flush_run(&s->conf, db, &bounds, &result, NULL) == ERR_OK ? 0 : 1);
+	if (e == ERR_OK)
+		e = flush_run(&s->conf, db, &bounds, &result, &info);
+	if (e != ERR_OK)
+		(void)fprintf(stderr, "%s\n", info.text);
+	_exit(e == ERR_OK ? 0 : 1);
 }
 
 /* Not a wait for anything: a moment by chance. */
