@@ -39,6 +39,7 @@ PACKAGES=(
 	build-essential autoconf automake pkg-config
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
 	libssl-dev zlib1g-dev libcmocka-dev uthash-dev
+	libmariadb-dev mariadb-server
 	lighttpd nginx-light curl ca-certificates openssl sqlite3 procps
 	python3 python3-venv
 	shellcheck clang-format cppcheck

@@ -19,6 +19,8 @@ lib_libcore_a_SOURCES = \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
+	lib/db_mysql.h \
+	lib/db_mysql_dsn.c \
 	lib/db_sqlite.c \
 	lib/envfile.c lib/envfile.h \
 	lib/err.c lib/err.h \
@@ -76,10 +78,20 @@ lib_libcore_a_SOURCES = \
 	lib/writeback.c
 nodist_lib_libcore_a_SOURCES = lib/sql_text.h
 
+# The library itself is loaded at run time: only its headers are needed here.
+if HAVE_MYSQL
+lib_libcore_a_SOURCES += \
+	lib/db_mysql.c \
+	lib/db_mysql_load.c \
+	lib/db_mysql_session.c lib/db_mysql_session.h
+AM_CPPFLAGS += $(MYSQL_CFLAGS)
+endif
+
 # The SQL files become C strings, so that a program needs no file at run time.
 BUILT_SOURCES += lib/sql_text.h
 CLEANFILES += lib/sql_text.h
-SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(wildcard $(srcdir)/sql/migrations/*.sql)
+SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(srcdir)/sql/schema.mysql.sql \
+	$(wildcard $(srcdir)/sql/migrations/*.sql)
 EXTRA_DIST += sql build-aux/embed.awk
 lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) lib && \

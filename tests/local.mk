@@ -21,6 +21,8 @@ UNIT_TESTS = \
 	tests/unit/test_cors \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_mysql \
+	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
@@ -62,6 +64,8 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
+	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
 POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)

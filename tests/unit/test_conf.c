@@ -546,6 +546,10 @@ values_are_shown_without_secrets(void **state)
 	assert_value(c, "LOG_ENABLE_FILE", "false");
 	assert_value(c, "ALLOWED_ORIGINS", "*");
 	conf_free(c);
+	setenv("DATABASE_DSN", "u:a://b@c:d@unix(/run/m.sock)/db?x=@", 1);
+	c = load();
+	assert_value(c, "DATABASE_DSN", "u:***@unix(/run/m.sock)/db?x=@");
+	conf_free(c);
 }
 
 /* .env.example names every variable once, with its default. */
