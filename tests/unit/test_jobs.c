@@ -52,7 +52,7 @@ setup(void **state)
 	sandbox_exec(f->db, "INSERT INTO api_keys (id, key_value, key_hash, group_id, status) "
 			    "VALUES (3, 'sk-test-key-one', 'aa', 7, 'active')");
 	sandbox_exec(f->db, "INSERT INTO gptl_outbox (group_id, first_id, last_id, created_at) "
-			    "VALUES (7, 0, 9223372036854775807, '2024-01-01 00:00:00+00:00')");
+			    "VALUES (7, 0, 9223372036854775807, '2024-01-01 00:00:00')");
 	if (pool_open(&f->sandbox->conf, &f->pool, &info) != ERR_OK)
 		fail_msg("%s", info.text);
 	f->jobs = jobs_new(&f->sandbox->conf, f->pool);

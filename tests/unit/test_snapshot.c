@@ -235,8 +235,9 @@ test_upstreams(void **state)
 	assert_null(strstr(buf_text(&warnings), "secret"));
 	snapshot_unref(s);
 
-	static const char *const none[] = {"[]", "", "null", "{}", "[", "[{}]"};
-	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+	/* A server's column takes no other text than JSON. */
+	static const char *const none[] = {"[]", "null", "{}", "[{}]", "", "["};
+	for (size_t i = 0; i < (db_dialect(db) == DB_SQLITE ? 6 : 4); i++) {
 		g = with_column(&s, "upstreams", none[i]);
 		assert_non_null(g);
 		assert_int_equal(g->n_upstreams, 0);
