@@ -548,12 +548,17 @@ run_suite(const char *name)
 		(void)state;                                                                       \
 		run_suite(#name);                                                                  \
 	}
+SUITE(test_admin)
+SUITE(test_admin_data)
 SUITE(test_flush)
 SUITE(test_group)
+SUITE(test_jobs)
 SUITE(test_key)
 SUITE(test_lease)
 SUITE(test_migrate)
 SUITE(test_publish)
+SUITE(test_setting)
+SUITE(test_snapshot)
 
 #define WITH_BOX(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
@@ -576,12 +581,17 @@ main(void)
 	    WITH_BOX(test_restart),
 	    WITH_BOX(test_locks),
 	    WITH_BOX(test_session),
+	    cmocka_unit_test(suite_test_admin),
+	    cmocka_unit_test(suite_test_admin_data),
 	    cmocka_unit_test(suite_test_flush),
 	    cmocka_unit_test(suite_test_group),
+	    cmocka_unit_test(suite_test_jobs),
 	    cmocka_unit_test(suite_test_key),
 	    cmocka_unit_test(suite_test_lease),
 	    cmocka_unit_test(suite_test_migrate),
 	    cmocka_unit_test(suite_test_publish),
+	    cmocka_unit_test(suite_test_setting),
+	    cmocka_unit_test(suite_test_snapshot),
 #endif
 	};
 
