@@ -155,14 +155,15 @@ set_up(struct pgsql *p)
 static enum err
 bad_parameter(struct pgsql *p, struct str said)
 {
-	const char *open = memchr(said.p, '"', said.n);
-	const char *close = open != NULL ? strchr(open + 1, '"') : NULL;
-	struct str head = said;
+	struct str rest = said;
+	struct str before = said;
+	struct str inside;
 
-	if (open != NULL)
-		head.n = (size_t)(open - said.p);
-	return db_failed(&p->base, ERR_CONF, STR_FMT "%s%s", STR_ARG(head),
-			 open != NULL ? "\"…" : "", close != NULL ? close : "");
+	(void)str_split(&rest, '"', &before);
+	if (!str_split(&rest, '"', &inside))
+		rest = (struct str){NULL, 0};
+	return db_failed(&p->base, ERR_CONF, STR_FMT "\"…\"" STR_FMT, STR_ARG(before),
+			 STR_ARG(rest));
 }
 
 /* What libpq says of a connection that did not come about, on one line; nothing of
