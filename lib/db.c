@@ -46,7 +46,11 @@ db_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 		return err_set(info, ERR_CONF, "DATABASE_DSN: this build has no MySQL driver");
 #endif
 	case DB_PGSQL:
+#ifdef HAVE_PGSQL
+		return db_pgsql.open(conf, ret, info);
+#else
 		return err_set(info, ERR_CONF, "DATABASE_DSN: this build has no PostgreSQL driver");
+#endif
 	case DB_SQLITE:
 		break;
 	}

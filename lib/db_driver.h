@@ -72,5 +72,6 @@ enum err db_failed(struct db *db, enum err e, const char *fmt, ...) PRINTF_LIKE(
 
 extern const struct db_driver db_sqlite;
 extern const struct db_driver db_mysql; /* HAVE_MYSQL */
+extern const struct db_driver db_pgsql; /* with HAVE_PGSQL */
 
 #endif

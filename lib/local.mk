@@ -76,6 +76,12 @@ lib_libcore_a_SOURCES = \
 	lib/vendor.c lib/vendor.h \
 	lib/where.c lib/where.h \
 	lib/writeback.c
+# PostgreSQL: texts are built everywhere, the driver where libpq's header is.
+lib_libcore_a_SOURCES += lib/db_pgsql.h lib/db_pgsql_conn.h lib/db_pgsql_text.c
+if HAVE_PGSQL
+AM_CPPFLAGS += $(PGSQL_CFLAGS) -DHAVE_PGSQL
+lib_libcore_a_SOURCES += lib/db_pgsql.c lib/db_pgsql_conn.c
+endif
 nodist_lib_libcore_a_SOURCES = lib/sql_text.h
 
 # The library itself is loaded at run time: only its headers are needed here.
@@ -90,8 +96,7 @@ endif
 # The SQL files become C strings, so that a program needs no file at run time.
 BUILT_SOURCES += lib/sql_text.h
 CLEANFILES += lib/sql_text.h
-SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(srcdir)/sql/schema.mysql.sql \
-	$(wildcard $(srcdir)/sql/migrations/*.sql)
+SQL_FILES = $(wildcard $(srcdir)/sql/schema.*.sql) $(wildcard $(srcdir)/sql/migrations/*.sql)
 EXTRA_DIST += sql build-aux/embed.awk
 lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) lib && \

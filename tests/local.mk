@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	tests/unit/test_db \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
+	tests/unit/test_db_pgsql \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
@@ -66,6 +67,8 @@ tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
 	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
+tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
+	tests/unit/pgsql_kit.c tests/unit/pgsql_kit.h
 POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)

@@ -2,7 +2,7 @@
  *
  * For unit tests that need files or a database: a folder of their own that goes
  * away at the end, a configuration that points there, and a migrated database: a
- * file there, or GPT_LOAD_TEST_DSN, which is emptied each time (mysql_kit.h).
+ * file there, or GPT_LOAD_TEST_DSN, which is emptied each time (mysql_kit.h, pgsql_kit.h).
  */
 #ifndef TESTS_UNIT_SANDBOX_H
 #define TESTS_UNIT_SANDBOX_H
@@ -42,6 +42,10 @@ sandbox_empty(const struct conf *conf)
 		assert_int_equal(db_script(db,
 					   "DROP DATABASE gpt_load_test;\n"
 					   "CREATE DATABASE gpt_load_test CHARACTER SET utf8mb4;"),
+				 ERR_OK);
+	if (db_dialect(db) == DB_PGSQL)
+		assert_int_equal(db_script(db, "DROP SCHEMA public CASCADE;\n"
+					       "CREATE SCHEMA public;"),
 				 ERR_OK);
 	db_close(db);
 }

@@ -198,6 +198,10 @@ refuse_bad_rows(struct db *db)
 	    .mysql = "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
 		     "IF NEW.model = 'bad' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
 		     "'refused'; END IF",
+	    .pgsql = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+		     "$$BEGIN RAISE EXCEPTION 'refused'; END$$;\n"
+		     "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "WHEN (NEW.model = 'bad') EXECUTE FUNCTION refuse()",
 	};
 
 	assert_int_equal(db_script(db, db_pick(db, &trigger)), ERR_OK);
@@ -211,6 +215,10 @@ refuse_rows(struct db *db)
 		      "BEGIN SELECT RAISE(ABORT, 'refused'); END",
 	    .mysql = "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
 		     "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'",
+	    .pgsql = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+		     "$$BEGIN RAISE EXCEPTION 'refused'; END$$;\n"
+		     "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "EXECUTE FUNCTION refuse()",
 	};
 
 	assert_int_equal(db_script(db, db_pick(db, &trigger)), ERR_OK);
@@ -308,7 +316,8 @@ test_refuses_all(void **state)
 	assert_int_equal(flush_run(&s->conf, db, &bounds, &result, &info), ERR_DB);
 	assert_int_equal(result.refused, 0);
 	assert_non_null(strstr(info.text, "refused"));
-	sandbox_exec(db, "DROP TRIGGER bad");
+	sandbox_exec(db, db_dialect(db) == DB_PGSQL ? "DROP TRIGGER bad ON request_logs"
+						    : "DROP TRIGGER bad");
 	assert_int_equal(flush(s, db).rows, 1);
 	/* Nor is one that cannot count. */
 	append(spool, sample(2));
