@@ -162,7 +162,8 @@ connect_link(struct redis_loop *l, struct link *k)
 		drop(k);
 		return false;
 	}
-	(void)redisEnableKeepAlive(&ac->c);
+	if (p->dsn.host != NULL)
+		(void)redisEnableKeepAlive(&ac->c);
 	(void)redisAsyncSetConnectCallback(ac, on_connect);
 	(void)redisAsyncSetDisconnectCallback(ac, on_disconnect);
 	sign_in(l, ac);

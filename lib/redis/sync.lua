@@ -4,7 +4,7 @@
 local STEP, CHUNK = 1000, 500
 local group, force = ARGV[1], ARGV[4] == '1'
 local ring, out, due = 'gptl:ring:' .. group, 'gptl:out:' .. group, 'gptl:due:' .. group
-local stay, limit, more = {}, STEP, false
+local stay, placed, limit, more = {}, {}, STEP, false
 for i = 5, #ARGV, 2 do
 	stay[ARGV[i]] = true
 	limit = limit + 1
@@ -13,6 +13,7 @@ for _, place in ipairs({ring, out}) do
 	local ids = call('ZRANGEBYSCORE', place, ARGV[2], ARGV[3], 'LIMIT', 0, limit)
 	more = more or #ids == limit
 	for _, id in ipairs(ids) do
+		placed[id] = true
 		if not stay[id] then
 			remove(group, id)
 		end
@@ -22,7 +23,8 @@ if more then
 	return 0
 end
 
--- What comes new, put in a chunk at a time.
+-- What comes new, put in a chunk at a time: where Redis is full the first of these is
+-- refused, and with it the script.
 local records, places
 
 local function add(id, record)
@@ -74,8 +76,8 @@ for from = 5, #ARGV, 2 * CHUNK do
 			-- An id belongs to one group: the other one loses it.
 			if k then
 				remove(k.group, id)
-			else
-				unplace(group, id)
+			elseif placed[id] then
+				unplace(group, id) -- its record was evicted
 			end
 			add(id, ARGV[i + 1])
 		end
