@@ -28,6 +28,7 @@
 /* How long an exchange lasts before its client is watched for leaving. */
 #define WATCH_AFTER_MS 100
 #define TEND_MS        1000
+#define WARNING_MAX    4096
 /* Where malloc keeps what it has: blocks of a body's size would otherwise go back
  * to the kernel and come again, a page fault a page. */
 #define MALLOC_TRIM_BYTES (32 * 1024 * 1024)
@@ -302,6 +303,18 @@ new_base(void)
 	return base;
 }
 
+static void
+warn_of_pool(struct worker *w)
+{
+	struct buf warning;
+
+	buf_init(&warning, WARNING_MAX);
+	pool_warning(w->pool, &warning);
+	if (warning.n > 0)
+		log_warn("%s", buf_text(&warning));
+	buf_done(&warning);
+}
+
 static enum err
 open_all(struct worker *w, struct errinfo *info)
 {
@@ -335,6 +348,7 @@ worker_open(struct worker *w, const struct conf *conf, struct errinfo *info)
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();
+	pool_attach(w->pool, w->base);
 	w->breakers = breakers_new();
 	w->upstreams = upstreams_new(w);
 	w->signals = watch_signals(w);
@@ -395,6 +409,7 @@ worker_run(const struct conf *conf, int fd)
 	w.watch_timer = every(&w, WATCH_AFTER_MS, on_watch);
 	w.tend_timer = every(&w, TEND_MS, on_tend);
 	jobs_begin(&w);
+	warn_of_pool(&w);
 	log_info("serving");
 	event_base_dispatch(w.base);
 	worker_close(&w);

@@ -83,6 +83,20 @@ AM_CPPFLAGS += $(PGSQL_CFLAGS) -DHAVE_PGSQL
 lib_libcore_a_SOURCES += lib/db_pgsql.c lib/db_pgsql_conn.c
 endif
 nodist_lib_libcore_a_SOURCES = lib/sql_text.h
+if HAVE_REDIS
+lib_libcore_a_SOURCES += \
+	lib/pool_redis.c lib/pool_redis.h \
+	lib/pool_redis_conn.c \
+	lib/pool_redis_dsn.c \
+	lib/pool_redis_hot.c \
+	lib/pool_redis_keys.c \
+	lib/pool_redis_look.c \
+	lib/pool_redis_loop.c \
+	lib/pool_redis_meta.c \
+	lib/pool_redis_script.c
+nodist_lib_libcore_a_SOURCES += lib/lua_text.h
+REDIS_LIBS = $(HIREDIS_LIBS) $(EVENT_LIBS)
+endif
 
 # The library itself is loaded at run time: only its headers are needed here.
 if HAVE_MYSQL
@@ -102,5 +116,16 @@ lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) lib && \
 	$(AWK) -f $(srcdir)/build-aux/embed.awk $(SQL_FILES) >$@.tmp && mv $@.tmp $@
 
+# So do the scripts that run in Redis.
+BUILT_SOURCES += lib/lua_text.h
+CLEANFILES += lib/lua_text.h
+LUA_FILES = $(wildcard $(srcdir)/lib/redis/*.lua)
+EXTRA_DIST += lib/redis
+lib/lua_text.h: $(LUA_FILES) $(srcdir)/build-aux/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) lib && \
+	$(AWK) -v table=lua_texts -v from=lib/redis/ -f $(srcdir)/build-aux/embed.awk \
+		$(LUA_FILES) >$@.tmp && mv $@.tmp $@
+
 # --as-needed leaves out what a program has no use for.
-CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
+CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS) \
+	$(REDIS_LIBS)

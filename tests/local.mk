@@ -55,6 +55,10 @@ UNIT_TESTS = \
 	tests/unit/test_url \
 	tests/unit/test_usage \
 	tests/unit/test_validate
+if HAVE_REDIS
+UNIT_TESTS += \
+	tests/unit/test_pool_redis
+endif
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -69,10 +73,12 @@ tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
 	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
 tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
 	tests/unit/pgsql_kit.c tests/unit/pgsql_kit.h
-POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
+POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h \
+	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 
 # --- fuzz: libFuzzer drivers, or programs that replay the corpus --------------

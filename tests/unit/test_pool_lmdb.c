@@ -122,6 +122,7 @@ test_files(void **state)
 	expect_keys(f, 3);
 }
 
+#ifndef HAVE_REDIS
 static void
 test_redis_is_not_built_in(void **state)
 {
@@ -133,6 +134,7 @@ test_redis_is_not_built_in(void **state)
 	assert_int_equal(try_open(f, &info), ERR_CONF);
 	assert_string_equal(info.text, "REDIS_DSN: this build has no Redis driver");
 }
+#endif
 
 static void
 test_folder_is_not_there(void **state)
@@ -328,7 +330,9 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    TEST(test_files),
+#ifndef HAVE_REDIS
 	    TEST(test_redis_is_not_built_in),
+#endif
 	    TEST(test_folder_is_not_there),
 	    TEST(test_network_file_system),
 	    TEST(test_disk_full),
