@@ -252,8 +252,11 @@ class Gateway:
 
     def stop(self, failed=False):
         try:
-            self.stop_web()
-            self.stop_master()
+            try:
+                self.stop_web()
+            finally:
+                self.end(self.api_master, "the management API")
+                self.stop_master()
             if not failed:  # else there is a better report already
                 self.check_clean()
         except BaseException:

@@ -34,6 +34,8 @@ SHORT_RESPONSE_HEADERS = APACHE
 NO_UNDERSCORES = APACHE
 # Who holds an answer's headers back until there is a byte of its body.
 HEADERS_WAIT_FOR_A_BODY = APACHE
+# Who encodes what no URL should have (RFC 3986).
+ENCODES = ("caddy",)
 # Whose refusal of a body that is much too large is a 500.
 TOO_LARGE_IS_500 = ("apache-fcgid",)
 # Whose silence time-out does not exist.
@@ -246,6 +248,11 @@ def test_a_chunked_upload(gateway, provider, group):
 def test_path_and_query_go_up_as_they_came(gateway, provider, group, rest):
     assert gateway.ask(group, rest, method="GET").status == 200
     assert provider.last.target in (rest, rest.removesuffix("?"))
+
+
+def test_bytes_of_a_path_that_no_url_should_have(gateway, provider, group, name):
+    assert gateway.ask(group, '/v1/a|b^c"d', method="GET").status == 200
+    assert provider.last.target == ("/v1/a%7Cb%5Ec%22d" if name in ENCODES else '/v1/a|b^c"d')
 
 
 @pytest.mark.parametrize("place", [
