@@ -31,7 +31,7 @@ page=$build/page
 
 # --- packages and build ---
 
-PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata curl lighttpd
+PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata curl
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev
 	libsqlite3-dev libssl-dev zlib1g-dev uthash-dev
 	libmariadb-dev"
@@ -39,7 +39,7 @@ PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata cu
 install_packages() {
 	command -v dpkg-query >/dev/null || return 0
 	missing=
-	for p in $PACKAGES; do
+	for p; do
 		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' ||
 			missing="$missing $p"
 	done
@@ -75,7 +75,8 @@ is_built() {
 }
 
 build_all() {
-	install_packages
+	# shellcheck disable=SC2086 # a list of names
+	install_packages $PACKAGES
 	echo "building (once, a minute or two)"
 	mkdir -p "$build" || die "$build cannot be written"
 	{
@@ -91,8 +92,7 @@ build_all() {
 }
 
 is_built || build_all
-for p in lighttpd curl setpriv; do
-	command -v "$p" >/dev/null || install_packages
+for p in curl setpriv; do
 	command -v "$p" >/dev/null || die "$p is not installed"
 done
 
@@ -121,8 +121,33 @@ can_serve() {
 
 settings=$("$command" env) || exit 2
 eval "$settings"
-[ "$WEB_SERVER" = lighttpd ] ||
-	die "WEB_SERVER=$WEB_SERVER: this version comes with lighttpd only"
+
+# --- the web server ---
+
+# Its program and packages; the signal that lets running requests end; whether it
+# starts api.fcgi by itself, and whether it runs `gpt-load log`.
+conf=$root/conf-examples/$WEB_SERVER.conf
+starts_api=
+logs_itself=
+responders=$WORKERS
+case $WEB_SERVER in
+lighttpd) program=lighttpd packages=lighttpd graceful=INT starts_api=yes logs_itself=yes ;;
+nginx) program=nginx packages=nginx-light graceful=QUIT ;;
+apache-proxy) program=apache2 packages=apache2 graceful=WINCH logs_itself=yes ;;
+apache-fcgid)
+	program=apache2 packages="apache2 libapache2-mod-fcgid" graceful=WINCH
+	# Apache starts the responder; the one worker of ours does the background work.
+	starts_api=yes logs_itself=yes responders=1
+	;;
+caddy) program=caddy packages=caddy graceful=TERM conf=$root/conf-examples/Caddyfile ;;
+esac
+has_server() {
+	command -v "$program" >/dev/null &&
+		{ [ "$WEB_SERVER" != apache-fcgid ] || [ -e /usr/lib/apache2/modules/mod_fcgid.so ]; }
+}
+# shellcheck disable=SC2086 # a list of names
+has_server || install_packages $packages
+has_server || die "WEB_SERVER=$WEB_SERVER: not installed; its Debian packages: $packages"
 
 take_user() {
 	[ "$(id -u)" -eq 0 ] || return 0
@@ -147,6 +172,10 @@ take_user() {
 }
 
 take_user
+if [ "$program" = apache2 ] && [ "$(id -u)" -eq 0 ] && [ "$as_user" = "$as_root" ]; then
+	die "WEB_SERVER=$WEB_SERVER: Apache does not serve as root; make this folder, .env and" \
+		"DATA_DIR reachable by the owner of DATA_DIR, who may not be root"
+fi
 $as_user "$command" prepare </dev/null || exit $?
 # Again: there is a database now, whose settings some values follow.
 settings=$($as_user "$command" env) || exit 2
@@ -163,11 +192,12 @@ if port_is_taken; then
 	die "PORT: something listens on port $PORT already"
 fi
 
-# What conf-examples/lighttpd.conf takes from the environment.
+# What the files of conf-examples/ take from the environment.
 set -a
 eval "$settings"
 set +a
 export GPT_LOAD_PROGRAMS="$build/admin-cgi"
+export GPT_LOAD_RESPONDER="$build/fcgi-app/gpt-load.fcgi"
 export GPT_LOAD_PAGE="$page"
 export GPT_LOAD_ERRORS="$root/conf-examples/errors"
 export GPT_LOAD_COMMAND="$command"
@@ -176,26 +206,100 @@ export GPT_LOAD_COMMAND="$command"
 export GPT_LOAD_LOGGER='exec "$GPT_LOAD_COMMAND" log lighttpd 2>&9'
 
 responder=
+api=
 web=
 stopping=
 # The web server first: it takes no more requests and lets those it has end; the
-# responder drains at the same time.
+# programs behind it drain at the same time.
 stop() {
 	stopping=yes
-	[ -z "$web" ] || kill -INT "$web" 2>/dev/null || :
-	[ -z "$responder" ] || kill -TERM "$responder" 2>/dev/null || :
+	[ -z "$web" ] || kill -s "$graceful" "$web" 2>/dev/null || :
+	for pid in $responder $api; do
+		kill -TERM "$pid" 2>/dev/null || :
+	done
 }
 trap stop TERM INT HUP
 
-# Each in a session of its own: Ctrl-C comes here only, and what lighttpd started can
-# be told to end as well if lighttpd itself was killed.
-# shellcheck disable=SC2086 # words of a command
-setsid $as_user "$build/fcgi-app/gpt-load.fcgi" --listen "$DATA_DIR/run/responder.sock" \
-	--workers "$WORKERS" </dev/null &
-responder=$!
-# shellcheck disable=SC2086
-setsid $as_user lighttpd -D -f "$root/conf-examples/lighttpd.conf" </dev/null 9>&2 &
-web=$!
+# Each in a session of its own: Ctrl-C comes here only, and what the web server started
+# can be told to end as well if the web server itself was killed.
+in_session() {
+	# shellcheck disable=SC2086 # words of a command
+	exec setsid $as_user "$@"
+}
+
+serve_behind() {
+	in_session "$GPT_LOAD_RESPONDER" --listen "$DATA_DIR/run/responder.sock" \
+		--workers "$responders" </dev/null &
+	responder=$!
+	[ -z "$starts_api" ] || return 0
+	in_session "$GPT_LOAD_RESPONDER" --listen "$DATA_DIR/run/api.sock" --workers 2 \
+		--run "$GPT_LOAD_PROGRAMS/api.fcgi" </dev/null &
+	api=$!
+}
+
+# mod_fcgid gives its programs only what the file names: what there is here is
+# defined by name, and the file's quotes are minded.
+run_apache() {
+	defines=
+	names=$(sed -n 's/^Use Pass //p' "$conf")
+	for name in $names; do
+		eval "[ -n \"\${$name+set}\" ]" || continue
+		defines="$defines -D $name"
+		eval "value=\$$name"
+		case $value in
+		*[\\\"]*)
+			value=$(printf '%s\n' "$value" | sed 's/[\\"]/\\&/g')
+			export "$name=$value"
+			;;
+		esac
+	done
+	# shellcheck disable=SC2086
+	in_session apache2 -D FOREGROUND $defines -f "$conf"
+}
+
+run_web() {
+	case $WEB_SERVER in
+	lighttpd) in_session lighttpd -D -f "$conf" ;;
+	apache-*) run_apache ;;
+	caddy)
+		export XDG_DATA_HOME="$DATA_DIR/caddy" XDG_CONFIG_HOME="$DATA_DIR/caddy"
+		in_session caddy run --adapter caddyfile --config "$conf"
+		;;
+	nginx)
+		# Started by root, its workers would else be nobody.
+		user=
+		[ "$(id -u)" -ne 0 ] || [ "$as_user" != "$as_root" ] || user="user root;"
+		in_session nginx -e stderr -g "$user" -c "$DATA_DIR/run/nginx.conf"
+		;;
+	esac
+}
+
+serve_web() {
+	if [ "$WEB_SERVER" = nginx ]; then
+		# shellcheck disable=SC2086,SC2016 # the inner shell expands it
+		sh "$root/conf-examples/fill.sh" <"$conf" |
+			$as_user sh -c 'cat >"$DATA_DIR/run/nginx.conf"'
+	fi
+	if [ -n "$logs_itself" ]; then
+		run_web </dev/null 9>&2 &
+		web=$!
+		return
+	fi
+	fifo=$DATA_DIR/run/log.fifo
+	# shellcheck disable=SC2086
+	$as_user rm -f "$fifo"
+	# shellcheck disable=SC2086
+	$as_user mkfifo -m 600 "$fifo"
+	# It ends with the web server, which is what has the other end.
+	in_session "$command" log "$WEB_SERVER" <"$fifo" &
+	logger=$!
+	run_web </dev/null >"$fifo" 2>&1 &
+	web=$!
+}
+
+logger=
+serve_behind
+serve_web
 
 case $HOST in
 0.0.0.0) address=127.0.0.1 shown=localhost ;;
@@ -208,7 +312,9 @@ serves() {
 		"http://$address:$PORT/health")" = 200 ]
 }
 alive() {
-	kill -0 "$responder" 2>/dev/null && kill -0 "$web" 2>/dev/null
+	for pid in $responder $api $web; do
+		kill -0 "$pid" 2>/dev/null || return 1
+	done
 }
 tries=0
 while [ -z "$stopping" ] && alive && ! serves; do
@@ -220,7 +326,7 @@ if [ -z "$stopping" ] && alive; then
 	echo "ready: http://$shown:$PORT"
 fi
 
-# Until told to stop, or one of the two ends by itself.
+# Until told to stop, or one of them ends by itself.
 nap=
 while [ -z "$stopping" ] && alive; do
 	sleep 1 &
@@ -230,14 +336,17 @@ done
 [ -z "$nap" ] || kill "$nap" 2>/dev/null || :
 rc=0
 if [ -z "$stopping" ]; then
-	echo "start.sh: $(kill -0 "$web" 2>/dev/null && echo the responder || echo lighttpd)" \
-		"ended unexpectedly; stopping" >&2
+	who=$WEB_SERVER
+	[ -z "$api" ] || kill -0 "$api" 2>/dev/null || who="the management API"
+	kill -0 "$responder" 2>/dev/null || who="the responder"
+	echo "start.sh: $who ended unexpectedly; stopping" >&2
 	rc=1
 	stop
 fi
-while kill -0 "$web" 2>/dev/null; do wait "$web" || :; done
-while kill -0 "$responder" 2>/dev/null; do wait "$responder" || :; done
-for session in $web $responder; do
+for pid in $web $responder $api $logger; do
+	while kill -0 "$pid" 2>/dev/null; do wait "$pid" || :; done
+done
+for session in $web $responder $api; do
 	kill -s TERM -- "-$session" 2>/dev/null || :
 done
 exit $rc

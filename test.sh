@@ -4,7 +4,8 @@
 # Every test there is, built with the sanitizers:
 #
 #	./test.sh            all, in at most 20 minutes on 2 cores
-#	./test.sh NAME…      a part: "unit", "lint", or what pytest -k understands
+#	./test.sh NAME…      a part: "unit", "lint", "servers" (one table of cases behind
+#	                     every web server), or what pytest -k understands
 #	./test.sh scale      the large ones: a million keys, 8,000 streams
 #
 # As root it installs the Debian packages it needs. The build is in build-test/, the
@@ -39,8 +40,9 @@ PACKAGES=(
 	build-essential autoconf automake pkg-config
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
 	libssl-dev zlib1g-dev libcmocka-dev uthash-dev
-	libmariadb-dev mariadb-server
-	lighttpd nginx-light curl ca-certificates openssl sqlite3 procps
+	libmariadb-dev mariadb-server libpq-dev postgresql libhiredis-dev redis-server
+	lighttpd nginx-light apache2 libapache2-mod-fcgid caddy
+	curl ca-certificates openssl sqlite3 procps
 	python3 python3-venv
 	shellcheck clang-format cppcheck
 )
@@ -197,6 +199,15 @@ run_program() {
 	count_pytest parallel $parallel_status
 }
 
+# All cases of one web server in one process, so that its stack is started once.
+run_servers() {
+	say "web servers"
+	run_pytest servers -n $((JOBS + 1)) --dist loadgroup -m 'not serial' tests/servers
+	count_pytest servers $?
+	run_pytest servers-alone -m serial tests/servers
+	count_pytest servers-alone $?
+}
+
 # --- the whole ---
 
 # Two descriptors a stream, in the web server and in the responder.
@@ -210,11 +221,16 @@ if [ $# -eq 0 ]; then
 	install_python
 	install_node
 	run_program
+	run_servers
 fi
 for part; do
 	case $part in
 	unit) run_unit ;;
 	lint) run_lint ;;
+	servers)
+		install_python
+		run_servers
+		;;
 	scale)
 		install_python
 		run_pytest scale -m scale

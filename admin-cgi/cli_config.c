@@ -210,6 +210,7 @@ cli_env(struct conf *conf, int argc, char **argv)
 	print_number("SERVER_IDLE_TIMEOUT", conf->server_idle_timeout_s);
 	print_bind(conf->host);
 	print_number("GPT_LOAD_MAX_REQUEST_KB", conf->max_request_body / 1024 + 1024);
+	print_number("GPT_LOAD_MAX_REQUEST_BYTES", conf->max_request_body + 1024 * 1024);
 	print_number("GPT_LOAD_MAX_FDS", fds);
 	print_number("GPT_LOAD_MAX_CONNECTIONS", MAX(fds / 2 - WEB_FDS_SPARE, fds / 4));
 	print_number("GPT_LOAD_WRITE_IDLE", MIN(idle, WEB_TIMEOUT_MAX_S));

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: MIT
 # conf-examples: one tested file per web server, and the error pages they share.
 exampledir = $(pkgdatadir)/conf-examples
-dist_example_DATA = conf-examples/lighttpd.conf
+dist_example_DATA = \
+	conf-examples/Caddyfile \
+	conf-examples/apache-fcgid.conf \
+	conf-examples/apache-proxy.conf \
+	conf-examples/fill.sh \
+	conf-examples/lighttpd.conf \
+	conf-examples/nginx.conf
 errorpagedir = $(exampledir)/errors
 dist_errorpage_DATA = \
 	conf-examples/errors/400.html \

@@ -4,7 +4,8 @@
  *
  *	descriptor 0 is a listening socket	a FastCGI worker (mod_fcgid, lighttpd,
  *						spawn-fcgi, systemd, or our own master)
- *	--listen SOCKET				the master over --workers N of those
+ *	--listen SOCKET				the master over --workers N of those, or of
+ *						the program that --run names
  *	REQUEST_METHOD is set			plain CGI, one request
  */
 #include "fcgi-app/master.h"
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: gpt-load.fcgi --listen SOCKET [--workers N] [--socket-mode MODE]\n"
+    "usage: gpt-load.fcgi --listen SOCKET [--workers N] [--socket-mode MODE] [--run PROGRAM]\n"
     "       gpt-load.fcgi          (started by a web server, as FastCGI or CGI)\n"
     "\n"
     "Serves /proxy/{group}/… of GPT-Load behind a web server.\n"
@@ -31,6 +32,8 @@ static const char usage[] =
     "                      which lets running requests end; SIGHUP replaces the workers\n"
     "  --workers N         how many (default: WORKERS, or the number of cores)\n"
     "  --socket-mode MODE  permissions of a socket path, in octal (default: 600)\n"
+    "  --run PROGRAM       the workers are this FastCGI program instead: api.fcgi, for\n"
+    "                      web servers that start none\n"
     "  --help, --version\n"
     "\n"
     "Configuration comes from the environment and from the file named by\n"
@@ -38,6 +41,7 @@ static const char usage[] =
 
 struct options_given {
 	const char *listen;
+	const char *run; /* NULL: this program itself */
 	int workers;
 	unsigned socket_mode;
 };
@@ -56,6 +60,7 @@ parse_options(int argc, char **argv, struct options_given *o)
 	    {"listen", required_argument, NULL, 'l'},
 	    {"workers", required_argument, NULL, 'w'},
 	    {"socket-mode", required_argument, NULL, 'm'},
+	    {"run", required_argument, NULL, 'r'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -79,6 +84,11 @@ parse_options(int argc, char **argv, struct options_given *o)
 			if (*end != '\0' || o->socket_mode > 0777)
 				bad_usage("--socket-mode is not an octal mode", optarg);
 			break;
+		case 'r':
+			if (access(optarg, X_OK) != 0)
+				bad_usage("--run is not a program that can be run", optarg);
+			o->run = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			exit(0);
@@ -90,6 +100,8 @@ parse_options(int argc, char **argv, struct options_given *o)
 			exit(2);
 		}
 	}
+	if (o->run != NULL && o->listen == NULL)
+		bad_usage("--run needs --listen", o->run);
 	if (optind < argc)
 		bad_usage("unknown argument", argv[optind]);
 }
@@ -141,9 +153,9 @@ main(int argc, char **argv)
 	}
 	log_open(conf, "gpt-load.fcgi");
 	if (o.listen != NULL) {
-		AUTO_FREE char *self = own_path(argv[0]);
+		AUTO_FREE char *program = o.run != NULL ? realpath(o.run, NULL) : own_path(argv[0]);
 
-		rc = master_run(conf, self, o.listen, o.socket_mode,
+		rc = master_run(conf, program, o.listen, o.socket_mode,
 				o.workers > 0 ? o.workers : conf->workers);
 	} else if (as_cgi) {
 		rc = worker_run_cgi(conf);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * `gpt-load.fcgi --listen SOCKET --workers N`: binds, then runs itself N times with
- * the socket on descriptor 0, as a web server would. A worker that dies is replaced
- * at once (later when it dies young again and again). SIGTERM drains all; SIGHUP
- * starts new workers, of the program as it is on disk then, and drains the old.
+ * `gpt-load.fcgi --listen SOCKET --workers N`: binds, then runs itself (or what --run
+ * names: api.fcgi) N times with the socket on descriptor 0, as a web server would. A
+ * worker that dies is replaced at once (later when it dies young again and again).
+ * SIGTERM drains all; SIGHUP starts new workers, of the program as it is on disk
+ * then, and drains the old.
  *
  * The master holds no state and opens nothing else, so that nothing is inherited by
  * accident and there is next to nothing in it that can fail.
@@ -43,7 +44,7 @@ struct child {
 
 struct master {
 	const struct conf *conf;
-	const char *self; /* this program's path, as it was started */
+	const char *program; /* what a worker runs: its path */
 	const char *socket;
 	int fd;
 	int n;
@@ -143,8 +144,8 @@ start_worker(struct master *m, struct child *c)
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		if (getppid() != parent || dup2(m->fd, STDIN_FILENO) < 0)
 			_exit(1);
-		execl(m->self, m->self, (char *)NULL);
-		fprintf(stderr, "gpt-load.fcgi: %s: %s\n", m->self, strerrordesc_np(errno));
+		execl(m->program, m->program, (char *)NULL);
+		fprintf(stderr, "gpt-load.fcgi: %s: %s\n", m->program, strerrordesc_np(errno));
 		_exit(1);
 	}
 	c->pid = pid;
@@ -293,7 +294,7 @@ run(struct master *m)
 }
 
 int
-master_run(const struct conf *conf, const char *self, const char *socket, unsigned socket_mode,
+master_run(const struct conf *conf, const char *program, const char *socket, unsigned socket_mode,
 	   int workers)
 {
 	struct master *m = xcalloc(1, sizeof(*m));
@@ -303,7 +304,7 @@ master_run(const struct conf *conf, const char *self, const char *socket, unsign
 	int rc;
 
 	m->conf = conf;
-	m->self = self;
+	m->program = program;
 	m->socket = socket;
 	m->n = MIN(workers, LIMIT_WORKERS);
 	e = unix_socket ? bind_unix(socket, socket_mode, &m->fd, &info)

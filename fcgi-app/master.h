@@ -7,9 +7,9 @@
 
 #include "lib/conf.h"
 
-/* `self`: the program to run as worker. `socket`: a path, or ADDRESS:PORT.
+/* `program`: what to run as worker. `socket`: a path, or ADDRESS:PORT.
  * Runs until SIGTERM; the process's exit code. */
-int master_run(const struct conf *conf, const char *self, const char *socket, unsigned socket_mode,
-	       int workers);
+int master_run(const struct conf *conf, const char *program, const char *socket,
+	       unsigned socket_mode, int workers);
 
 #endif

@@ -4,6 +4,7 @@
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -87,6 +88,15 @@ def settings(gateway):
     yield change
     if changed:
         gateway.api.set(**changed)
+
+
+@pytest.fixture
+def reachable():
+    """A folder that the user gpt-load can come to, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="gpt-load-test-") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture(scope="session")

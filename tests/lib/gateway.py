@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The real stack, as it is served: lighttpd with conf-examples/lighttpd.conf, the
-master with its workers, api.fcgi; every file in a folder of its own under /tmp."""
+"""The real stack, as it is served: a web server (lighttpd) with its file of
+conf-examples/, the master with its workers, api.fcgi; every file in a folder of its
+own under /tmp."""
 
 import json
 import os
@@ -18,6 +19,7 @@ from . import fcgi
 from .api import Api
 from .client import Client
 from .ports import free_port
+from .servers import SERVERS
 from .vendors import CHANNELS
 from .wait import until
 
@@ -25,6 +27,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GPT_LOAD_BUILD", ROOT / "build")).resolve()
 
 AUTH_KEY = "test-Auth-Key-zmkq7r2wpx"
+
+NOBODY = 65534
 
 # Nothing of the machine's own settings may reach the programs.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "USER")
@@ -60,16 +64,23 @@ def children(pid):
 
 class Gateway:
     """start() … stop(). `environment` overrides or (None) removes variables;
-    `descriptors` is the responder's limit of open files."""
+    `descriptors` is the responder's limit of open files. `server` names one of
+    lib/servers.py; unprivileged: root runs everything as nobody."""
 
     def __init__(self, workers=2, web_server=True, descriptors=None, build=BUILD,
-                 **environment):
+                 server="lighttpd", unprivileged=False, **environment):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-test-"))
         self.data = pathlib.Path(environment.get("DATA_DIR", self.folder / "data"))
         self.logs = self.folder / "logs"
         self.logs.mkdir()
         self.port = free_port()
         self.web_server = web_server
+        self.server = SERVERS[server]
+        self.user = {}
+        if unprivileged and os.geteuid() == 0:
+            self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+            for folder in (self.folder, self.logs):
+                os.chown(folder, NOBODY, NOBODY)
         self.descriptors = descriptors
         self.build = build
         self.environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -82,9 +93,12 @@ class Gateway:
             LSAN_OPTIONS="print_suppressions=0",
         )
         self.set_environment(**environment)
+        self.web_values = {}  # over those of `gpt-load env`
         self.prepared = None  # how `gpt-load prepare` ended
         self.master = None
+        self.api_master = None  # where the web server starts no api.fcgi
         self.web = None
+        self.logger = None
         self.client = Client("127.0.0.1", self.port)
         self.api = Api(self.client, self.environment.get("AUTH_KEY", AUTH_KEY))
 
@@ -112,7 +126,7 @@ class Gateway:
         program = self.build / "admin-cgi" / "gpt-load"
         return subprocess.run([program, *arguments], env=self.environment, text=True,
                               capture_output=True, timeout=60, check=False,
-                              cwd=self.folder, **rest)
+                              cwd=self.folder, **self.user, **rest)
 
     def start(self):
         try:
@@ -130,9 +144,11 @@ class Gateway:
 
     def _spawn(self, name, *arguments, environment=None, **rest):
         with open(self.logs / f"{name}.log", "ab") as log:
-            return subprocess.Popen(arguments, env=environment or self.environment,
-                                    cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
-                                    stderr=log, **rest)
+            os.chmod(log.fileno(), 0o666)
+            return subprocess.Popen(arguments, **{
+                "env": environment or self.environment, "cwd": self.folder,
+                "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log,
+                **self.user, **rest})
 
     def _limit_descriptors(self):
         if self.descriptors:
@@ -146,13 +162,34 @@ class Gateway:
         until(lambda: self.socket.exists() or self.master.poll() is not None,
               "the responder listens")
 
+    def start_api(self):
+        """api.fcgi under a master, for a web server that starts none."""
+        socket = self.data / "run" / "api.sock"
+        self.api_master = self._spawn("api", self.build / "fcgi-app" / "gpt-load.fcgi",
+                                      "--listen", socket, "--workers", "2",
+                                      "--run", self.build / "admin-cgi" / "api.fcgi")
+        until(lambda: socket.exists() or self.api_master.poll() is not None,
+              "the management API listens")
+
     def start_web(self):
-        self.web = self._spawn("lighttpd", LIGHTTPD, "-D", "-f", LIGHTTPD_CONF,
-                               environment=self.web_environment())
+        environment = self.web_environment()
+        if not self.server.starts_api and self.api_master is None:
+            self.start_api()
+        arguments = self.server.arguments(environment, self.data)
+        rest = {}
+        if not self.server.logs_itself:
+            read, write = os.pipe()
+            self.logger = self._spawn(self.server.name, self.build / "admin-cgi" / "gpt-load",
+                                      "log", self.server.name, stdin=read)
+            os.close(read)
+            rest = {"stdout": write, "stderr": write}
+        self.web = self._spawn(self.server.name, *arguments, environment=environment, **rest)
+        if rest:
+            os.close(write)
         self.wait_healthy()
 
     def web_environment(self):
-        """The environment that conf-examples/lighttpd.conf takes its values from."""
+        """The environment that the files of conf-examples/ take their values from."""
         given = self.command("env")
         assert given.returncode == 0, given.stderr
         words = shlex.split(given.stdout)
@@ -160,9 +197,12 @@ class Gateway:
         log = shlex.quote(str(self.logs / "lighttpd.log"))
         return {**self.environment, **dict(word.split("=", 1) for word in words if "=" in word),
                 "GPT_LOAD_PROGRAMS": str(self.build / "admin-cgi"),
+                "GPT_LOAD_RESPONDER": str(self.build / "fcgi-app" / "gpt-load.fcgi"),
+                "GPT_LOAD_COMMAND": str(self.build / "admin-cgi" / "gpt-load"),
                 "GPT_LOAD_LOGGER": f"exec {command} log lighttpd 2>>{log}",
                 "GPT_LOAD_PAGE": str(ROOT / "static"),
-                "GPT_LOAD_ERRORS": str(ROOT / "conf-examples" / "errors")}
+                "GPT_LOAD_ERRORS": str(ROOT / "conf-examples" / "errors"),
+                **self.web_values}
 
     def web_server_configuration(self):
         """lighttpd.conf with every value in its place."""
@@ -184,22 +224,27 @@ class Gateway:
             return answer is not None and answer.status == 200
         until(healthy, "GET /health answers 200")
 
-    def end(self, process, what, deadline=15):
-        """SIGTERM, and it must have ended by the deadline."""
+    def end(self, process, what, deadline=20, sign=signal.SIGTERM):
+        """SIGTERM, or another signal, and it must have ended by the deadline."""
         if process is None or process.poll() is not None:
             return
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(sign)
         try:
             process.wait(deadline)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"{what} did not end within {deadline} s of SIGTERM\n"
+            raise AssertionError(f"{what} did not end within {deadline} s of being told\n"
                                  + self.log_text()) from None
 
     def stop_web(self):
-        self.end(self.web, "lighttpd")
+        self.end(self.web, self.server.name, sign=self.server.graceful)
         self.web = None
+        if self.logger is not None:
+            self.logger.wait(15)
+            self.logger = None
+        self.end(self.api_master, "the management API")
+        self.api_master = None
 
     def stop_master(self):
         self.end(self.master, "the master")
@@ -207,8 +252,11 @@ class Gateway:
 
     def stop(self, failed=False):
         try:
-            self.stop_web()
-            self.stop_master()
+            try:
+                self.stop_web()
+            finally:
+                self.end(self.api_master, "the management API")
+                self.stop_master()
             if not failed:  # else there is a better report already
                 self.check_clean()
         except BaseException:

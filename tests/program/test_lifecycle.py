@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Start, stop, upgrade: of the master, of ./start.sh, and of a plain CGI process."""
 
-import contextlib
 import os
-import pathlib
 import re
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -17,6 +14,7 @@ from lib.client import Client
 from lib.gateway import AUTH_KEY, MASTER, ROOT, processes
 from lib.ports import free_port
 from lib.provider import Stream, answer, sse
+from lib.start import started
 from lib.wait import until
 
 
@@ -112,40 +110,6 @@ def test_from_a_terminal_the_responder_prints_its_usage(gateway):
 
 
 # --- ./start.sh ---
-
-
-@contextlib.contextmanager
-def started(folder, port):
-    """./start.sh in the foreground; yields (process, seconds until ready)."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PORT": str(port),
-                   "HOST": "127.0.0.1", "AUTH_KEY": AUTH_KEY, "DATA_DIR": str(folder / "data"),
-                   "WORKERS": "2"}
-    log = open(folder / "start.log", "w+")
-    begun = time.monotonic()
-    process = subprocess.Popen(["./start.sh"], cwd=ROOT, env=environment, stdout=log, stderr=log,
-                               stdin=subprocess.DEVNULL, start_new_session=True)
-
-    def ready():
-        text = (folder / "start.log").read_text()
-        assert process.poll() is None, text
-        return f"ready: http://127.0.0.1:{port}" in text
-    try:
-        until(ready, "start.sh says that it is ready", 400, every=0.01)
-        yield process, time.monotonic() - begun
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        log.close()
-
-
-@pytest.fixture
-def reachable():
-    """A folder that the user gpt-load can come to, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="gpt-load-test-") as name:
-        folder = pathlib.Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.mark.serial
