@@ -12,6 +12,8 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/groups.c \
 	admin-cgi/health.c \
 	admin-cgi/integration.c \
+	admin-cgi/key.c \
+	admin-cgi/key_out.c admin-cgi/key_out.h \
 	admin-cgi/keys.c \
 	admin-cgi/logs.c \
 	admin-cgi/main.c \
@@ -22,7 +24,8 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/request.c \
 	admin-cgi/setting_out.c admin-cgi/setting_out.h \
 	admin-cgi/settings.c \
-	admin-cgi/throttle.c admin-cgi/throttle.h
+	admin-cgi/throttle.c admin-cgi/throttle.h \
+	admin-cgi/version.c
 ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
 
 # One program per resource, and api.fcgi with all of them.
@@ -36,7 +39,8 @@ pkglibexec_PROGRAMS += \
 	admin-cgi/keys.cgi \
 	admin-cgi/logs.cgi \
 	admin-cgi/metrics.cgi \
-	admin-cgi/settings.cgi
+	admin-cgi/settings.cgi \
+	admin-cgi/version.cgi
 
 admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
 admin_cgi_api_fcgi_LDADD = $(ADMIN_LIBS)
@@ -58,6 +62,8 @@ admin_cgi_metrics_cgi_SOURCES = admin-cgi/main_metrics.c
 admin_cgi_metrics_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
 admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_version_cgi_SOURCES = admin-cgi/main_version.c
+admin_cgi_version_cgi_LDADD = $(ADMIN_LIBS)
 
 # The command line.
 bin_PROGRAMS += admin-cgi/gpt-load

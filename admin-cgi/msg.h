@@ -14,6 +14,8 @@
 	X(GROUP_CREATED, "The group was created")                                                  \
 	X(GROUP_UPDATED, "The group was updated")                                                  \
 	X(GROUP_DELETED, "The group and its keys were deleted")                                    \
+	X(GROUP_COPIED, "The group was copied")                                                    \
+	X(GROUPS_REORDERED, "The order was saved")                                                 \
 	X(MEMBERS_ADDED, "The members were added")                                                 \
 	X(MEMBER_WEIGHED, "The weight was changed")                                                \
 	X(MEMBER_REMOVED, "The member was removed")                                                \
@@ -21,6 +23,9 @@
 	X(KEYS_DELETED, "The keys were deleted")                                                   \
 	X(KEYS_RESTORED, "The keys are active again")                                              \
 	X(KEYS_CLEARED, "The keys were removed from the group")                                    \
+	X(NOTES_SAVED, "The notes were saved")                                                     \
+	X(KEY_DISABLED, "The key was disabled")                                                    \
+	X(KEY_ENABLED, "The key is active")                                                        \
 	X(SETTINGS_UPDATED, "The settings were saved")                                             \
 	X(CATEGORY_BASIC, "Basic")                                                                 \
 	X(CATEGORY_REQUEST, "Requests")                                                            \

@@ -61,6 +61,8 @@
 #define LIMIT_SETTING_LIST 65535
 /* An upstream key, in bytes. */
 #define LIMIT_KEY_BYTES 4096
+/* Notes of a key, and why it was disabled, in characters. */
+#define LIMIT_NOTE_CHARS 255
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
 /* Tries of one request: max_retries is held to this. */

@@ -35,6 +35,7 @@ lib_libcore_a_SOURCES = \
 	lib/jsonedit.c \
 	lib/jsonscan.c lib/jsonscan.h \
 	lib/key.c lib/key.h \
+	lib/key_list.c \
 	lib/key_text.c \
 	lib/lease.c lib/lease.h \
 	lib/limits.h \

@@ -12,6 +12,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 UNIT_TESTS = \
 	tests/unit/test_admin \
 	tests/unit/test_admin_data \
+	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
 	tests/unit/test_base \
 	tests/unit/test_buf \
@@ -59,6 +60,9 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_admin_rows_SOURCES = tests/unit/test_admin_rows.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
+tests_unit_test_admin_rows_LDADD = admin-cgi/libadmin.a $(LDADD)
 POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
