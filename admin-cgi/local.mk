@@ -25,6 +25,8 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/setting_out.c admin-cgi/setting_out.h \
 	admin-cgi/settings.c \
 	admin-cgi/throttle.c admin-cgi/throttle.h \
+	admin-cgi/dashboard.c admin-cgi/dashboard.h \
+	admin-cgi/security.c \
 	admin-cgi/version.c
 ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
 
@@ -40,6 +42,7 @@ pkglibexec_PROGRAMS += \
 	admin-cgi/logs.cgi \
 	admin-cgi/metrics.cgi \
 	admin-cgi/settings.cgi \
+	admin-cgi/dashboard.cgi \
 	admin-cgi/version.cgi
 
 admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
@@ -62,6 +65,8 @@ admin_cgi_metrics_cgi_SOURCES = admin-cgi/main_metrics.c
 admin_cgi_metrics_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
 admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_dashboard_cgi_SOURCES = admin-cgi/main_dashboard.c
+admin_cgi_dashboard_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_version_cgi_SOURCES = admin-cgi/main_version.c
 admin_cgi_version_cgi_LDADD = $(ADMIN_LIBS)
 

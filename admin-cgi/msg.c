@@ -4,7 +4,7 @@
  */
 #include "admin-cgi/msg.h"
 
-#include "lib/base.h"
+#include "admin-cgi/admin.h"
 
 static const char *const english[MSG__MAX] = {
 #define X(id, en) [MSG_##id] = (en),
@@ -16,4 +16,15 @@ const char *
 msg(UNUSED const struct req *req, enum msg id)
 {
 	return english[id];
+}
+
+struct str
+msg_about(struct req *req, enum msg id, const char *what)
+{
+	const char *text = msg(req, id);
+	const char *at = strstr(text, "{}");
+
+	if (at == NULL)
+		return str_of(text);
+	return str_of(arena_printf(&req->arena, "%.*s%s%s", (int)(at - text), text, what, at + 2));
 }

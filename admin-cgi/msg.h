@@ -6,6 +6,8 @@
 #ifndef ADMIN_MSG_H
 #define ADMIN_MSG_H
 
+#include "lib/str.h"
+
 /*	id, English */
 #define MSG_TABLE(X)                                                                               \
 	X(OK, "Success")                                                                           \
@@ -27,6 +29,22 @@
 	X(KEY_DISABLED, "The key was disabled")                                                    \
 	X(KEY_ENABLED, "The key is active")                                                        \
 	X(SETTINGS_UPDATED, "The settings were saved")                                             \
+	X(INVALID_KEYS, "Invalid keys")                                                            \
+	X(SERIES_SUCCESS, "Succeeded")                                                             \
+	X(SERIES_FAILURE, "Failed")                                                                \
+	X(WARN_MISSING, "{} is not set")                                                           \
+	X(WARN_SHORT, "{} is shorter than 16 characters")                                          \
+	X(WARN_MEDIUM, "{} is shorter than 32 characters")                                         \
+	X(WARN_WORD, "{} contains a word that is easily guessed")                                  \
+	X(WARN_KINDS, "{} is made of too few kinds of characters")                                 \
+	X(WARN_SUGGESTION,                                                                         \
+	  "Use at least 32 random characters: upper and lower case, digits and others")            \
+	X(DATA_NOT_ENCRYPTED, "ENCRYPTION_KEY is set, but the stored keys are not encrypted")      \
+	X(KEY_NOT_CONFIGURED, "The stored keys are encrypted, but ENCRYPTION_KEY is not set")      \
+	X(KEY_MISMATCH, "The stored keys were encrypted with another ENCRYPTION_KEY")              \
+	X(ENCRYPTION_FITS, "The stored keys fit the ENCRYPTION_KEY")                               \
+	X(ENCRYPTION_SUGGESTION, "Set the ENCRYPTION_KEY that the keys were stored with, or "      \
+				 "convert them with: gpt-load migrate-keys")                       \
 	X(CATEGORY_BASIC, "Basic")                                                                 \
 	X(CATEGORY_REQUEST, "Requests")                                                            \
 	X(CATEGORY_KEY, "Keys")                                                                    \
@@ -94,5 +112,7 @@ struct req;
 
 /* In the language of the request. */
 const char *msg(const struct req *req, enum msg id);
+/* The same with "{}" replaced; in the request's arena. */
+struct str msg_about(struct req *req, enum msg id, const char *what);
 
 #endif

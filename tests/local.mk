@@ -11,6 +11,7 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 # --- unit: each is tests/unit/test_X.c ---------------------------------------
 UNIT_TESTS = \
 	tests/unit/test_admin \
+	tests/unit/test_admin_dashboard \
 	tests/unit/test_admin_data \
 	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
@@ -60,6 +61,9 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_admin_dashboard_SOURCES = tests/unit/test_admin_dashboard.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
+tests_unit_test_admin_dashboard_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_rows_SOURCES = tests/unit/test_admin_rows.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_rows_LDADD = admin-cgi/libadmin.a $(LDADD)

@@ -37,7 +37,8 @@ PROTECTED = [
     ("PUT", "/api/groups/reorder"), ("GET", "/api/groups/1"), ("POST", "/api/groups/1/copy"),
     ("GET", "/api/keys/export"), ("GET", "/api/keys/1"), ("PUT", "/api/keys/1/notes"),
     ("PUT", "/api/keys/1/status"), ("GET", "/api/logs/export"), ("GET", "/api/logs/x"),
-    ("GET", "/api/version"),
+    ("GET", "/api/version"), ("GET", "/api/dashboard/stats"), ("GET", "/api/dashboard/chart"),
+    ("GET", "/api/dashboard/encryption-status"),
     ("PUT", "/api/settings"), ("GET", "/api/no-such-route"), ("PATCH", "/api/groups"),
 ]
 
