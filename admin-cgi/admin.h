@@ -59,6 +59,8 @@ extern const struct route routes_members[];
 extern const struct route routes_metrics[];
 extern const struct route routes_settings[];
 extern const struct route routes_version[];
+extern const struct route routes_keytest[];
+extern const struct route routes_tasks[];
 extern const struct route routes_dashboard[];
 
 /* --- the process --- */

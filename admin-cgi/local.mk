@@ -27,6 +27,9 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/throttle.c admin-cgi/throttle.h \
 	admin-cgi/dashboard.c admin-cgi/dashboard.h \
 	admin-cgi/security.c \
+	admin-cgi/multipart.c admin-cgi/multipart.h \
+	admin-cgi/tasks.c \
+	admin-cgi/keytest.c \
 	admin-cgi/version.c
 ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
 
@@ -43,6 +46,8 @@ pkglibexec_PROGRAMS += \
 	admin-cgi/metrics.cgi \
 	admin-cgi/settings.cgi \
 	admin-cgi/dashboard.cgi \
+	admin-cgi/tasks.cgi \
+	admin-cgi/keytest.cgi \
 	admin-cgi/version.cgi
 
 admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
@@ -67,6 +72,10 @@ admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
 admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_dashboard_cgi_SOURCES = admin-cgi/main_dashboard.c
 admin_cgi_dashboard_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_tasks_cgi_SOURCES = admin-cgi/main_tasks.c
+admin_cgi_tasks_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_keytest_cgi_SOURCES = admin-cgi/main_keytest.c
+admin_cgi_keytest_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_version_cgi_SOURCES = admin-cgi/main_version.c
 admin_cgi_version_cgi_LDADD = $(ADMIN_LIBS)
 

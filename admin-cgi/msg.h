@@ -29,6 +29,8 @@
 	X(KEY_DISABLED, "The key was disabled")                                                    \
 	X(KEY_ENABLED, "The key is active")                                                        \
 	X(SETTINGS_UPDATED, "The settings were saved")                                             \
+	X(TASK_STARTED, "The task was started")                                                    \
+	X(TASK_CANCELLED, "The task will end")                                                     \
 	X(INVALID_KEYS, "Invalid keys")                                                            \
 	X(SERIES_SUCCESS, "Succeeded")                                                             \
 	X(SERIES_FAILURE, "Failed")                                                                \

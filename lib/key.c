@@ -120,7 +120,8 @@ check_crypt(struct db *db, const struct crypt *crypt, struct errinfo *info)
 	return e;
 }
 
-/* Marks those of up to IN_LIST hashes that the group has. */
+/* Marks those of up to IN_LIST hashes that the group has. "group_id + 0": the index on
+ * the hash is to be used; the one on the group would be walked through whole. */
 static enum err
 mark_known(struct db *db, int64_t group_id, const struct hash_hex *hashes, size_t n, bool *known)
 {
@@ -131,8 +132,8 @@ mark_known(struct db *db, int64_t group_id, const struct hash_hex *hashes, size_
 	for (size_t i = 0; i < IN_LIST; i++)
 		args[1 + i] = db_cstr(hashes[MIN(i, n - 1)].text);
 	enum err e = db_query(
-	    db, "SELECT key_hash FROM api_keys WHERE group_id = ? AND key_hash IN (" Q50 ")", args,
-	    ARRAY_LEN(args), &rows);
+	    db, "SELECT key_hash FROM api_keys WHERE group_id + 0 = ? AND key_hash IN (" Q50 ")",
+	    args, ARRAY_LEN(args), &rows);
 	while (e == ERR_OK && db_next(rows, &e)) {
 		struct str hash = db_col_text(rows, 0);
 		for (size_t i = 0; i < n; i++)
@@ -214,13 +215,14 @@ insert_new(struct db *db, struct insertion *in, const struct str *keys, size_t n
 	return e == ERR_OK ? insertion_flush(in, db) : e;
 }
 
-static enum err
-add_in_transaction(struct db *db, const struct crypt *crypt, int64_t group_id,
-		   const struct str *keys, size_t n, size_t *added, struct errinfo *info)
+enum err
+key_add_within(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
+	       size_t n, size_t *ret_added, struct errinfo *info)
 {
 	struct insertion in = {.crypt = crypt, .group_id = group_id, .now_us = clock_wall_us()};
 	int64_t before = 0;
 	int64_t last = 0;
+	size_t added = 0;
 
 	enum err e = lock_group(db, group_id, info);
 	if (e == ERR_OK)
@@ -233,11 +235,12 @@ add_in_transaction(struct db *db, const struct crypt *crypt, int64_t group_id,
 
 	/* A value grows to hex of nonce, text and tag. */
 	buf_init(&in.values, INSERT_ROWS * (2 * LIMIT_KEY_BYTES + 64));
-	e = insert_new(db, &in, keys, n, added);
+	e = insert_new(db, &in, keys, n, &added);
 	buf_done(&in.values);
-	if (e != ERR_OK || *added == 0)
+	if (e != ERR_OK || added == 0)
 		return e;
 	e = db_query_int(db, "SELECT COALESCE(MAX(id), 0) FROM api_keys", DB_NO_ARGS, 0, &last);
+	*ret_added += added;
 	return e == ERR_OK ? outbox_add(db, group_id, before + 1, last) : e;
 }
 
@@ -250,7 +253,7 @@ key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct
 
 	if (e != ERR_OK)
 		return e;
-	e = finish(db, add_in_transaction(db, crypt, group_id, keys, n, &added, info));
+	e = finish(db, key_add_within(db, crypt, group_id, keys, n, &added, info));
 	if (e == ERR_OK)
 		*ret_added = added;
 	return e;
@@ -316,7 +319,7 @@ key_find(struct db *db, const struct crypt *crypt, int64_t group_id, const struc
 		for (size_t i = 0; i < IN_LIST; i++)
 			args[1 + i] = db_cstr(hashes[MIN(i, count - 1)].text);
 		e = collect_ids(
-		    db, "SELECT id FROM api_keys WHERE group_id = ? AND key_hash IN (" Q50 ")",
+		    db, "SELECT id FROM api_keys WHERE group_id + 0 = ? AND key_hash IN (" Q50 ")",
 		    args, ARRAY_LEN(args), &ids);
 	}
 	if (e != ERR_OK) {
@@ -374,9 +377,9 @@ outbox_add_ids(struct db *db, int64_t group_id, const int64_t *ids, size_t n)
 	return e;
 }
 
-static enum err
-delete_in_transaction(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
-		      size_t *deleted)
+enum err
+key_delete_within(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
+		  size_t *ret_deleted)
 {
 	enum err e = ERR_OK;
 
@@ -390,7 +393,7 @@ delete_in_transaction(struct db *db, int64_t group_id, const int64_t *ids, size_
 			args[1 + i] = db_int(ids[first + MIN(i, count - 1)]);
 		e = db_exec(db, "DELETE FROM api_keys WHERE group_id = ? AND id IN (" Q50 ")", args,
 			    ARRAY_LEN(args), &changed);
-		*deleted += (size_t)changed;
+		*ret_deleted += (size_t)changed;
 	}
 	return e == ERR_OK ? outbox_add_ids(db, group_id, ids, n) : e;
 }
@@ -403,7 +406,7 @@ key_delete(struct db *db, int64_t group_id, const int64_t *ids, size_t n, size_t
 	if (n > 0) {
 		enum err e = db_begin(db);
 		if (e == ERR_OK)
-			e = finish(db, delete_in_transaction(db, group_id, ids, n, &deleted));
+			e = finish(db, key_delete_within(db, group_id, ids, n, &deleted));
 		if (e != ERR_OK)
 			return e;
 	}

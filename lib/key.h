@@ -34,6 +34,11 @@ enum err key_text_parse(struct str text, size_t max, struct arena *arena, struct
 enum err key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
 		 size_t n, size_t *ret_added, struct errinfo *info) MUST_CHECK;
 
+/* The same inside the caller's transaction; *ret_added grows. */
+enum err key_add_within(struct db *db, const struct crypt *crypt, int64_t group_id,
+			const struct str *keys, size_t n, size_t *ret_added,
+			struct errinfo *info) MUST_CHECK;
+
 /* Ids of keys, ascending; malloc'ed. */
 struct key_ids {
 	int64_t *v;
@@ -51,6 +56,9 @@ enum err key_find_invalid(struct db *db, int64_t group_id, struct key_ids *ret) 
 /* One transaction; ids (ascending) that are not the group's are left alone. */
 enum err key_delete(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
 		    size_t *ret_deleted) MUST_CHECK;
+/* The same inside the caller's transaction; *ret_deleted grows. */
+enum err key_delete_within(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
+			   size_t *ret_deleted) MUST_CHECK;
 /* All keys of the group. */
 enum err key_clear(struct db *db, int64_t group_id, size_t *ret_deleted) MUST_CHECK;
 

@@ -10,6 +10,7 @@ lib_libcore_a_SOURCES = \
 	lib/buf.c lib/buf.h \
 	lib/cgi.c lib/cgi.h \
 	lib/channel.c lib/channel.h \
+	lib/checker.c lib/checker.h \
 	lib/clock.c lib/clock.h \
 	lib/conf.c lib/conf.h \
 	lib/conf_prepare.c \
@@ -67,6 +68,8 @@ lib_libcore_a_SOURCES = \
 	lib/spool.c lib/spool.h \
 	lib/sse.c lib/sse.h \
 	lib/str.c lib/str.h \
+	lib/task.c lib/task.h \
+	lib/task_run.c \
 	lib/url.c lib/url.h \
 	lib/usage.c lib/usage.h \
 	lib/validate.c lib/validate.h \

@@ -47,6 +47,7 @@ UNIT_TESTS = \
 	tests/unit/test_spool \
 	tests/unit/test_sse \
 	tests/unit/test_str \
+	tests/unit/test_task \
 	tests/unit/test_turns \
 	tests/unit/test_url \
 	tests/unit/test_usage \

@@ -7,11 +7,10 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 
-static const struct route *const tables[] = {routes_auth,   routes_channels,    routes_groups,
-					     routes_health, routes_integration, routes_keys,
-					     routes_key,    routes_version,     routes_dashboard,
-					     routes_logs,   routes_members,     routes_settings,
-					     NULL};
+static const struct route *const tables[] = {
+    routes_auth,      routes_channels, routes_groups,  routes_health,   routes_integration,
+    routes_keys,      routes_key,      routes_version, routes_keytest,  routes_tasks,
+    routes_dashboard, routes_logs,     routes_members, routes_settings, NULL};
 
 int
 kit_setup(void **state)
