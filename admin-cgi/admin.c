@@ -390,6 +390,7 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	buf_init(&req.data, LIMIT_ADMIN_ANSWER);
 	req.method = method_of(method);
 	req.head = str_is(method, "HEAD");
+	req.language = language_of(cgi_var(envp, "HTTP_ACCEPT_LANGUAGE"));
 	req.client_ip = cgi_client_ip(envp, a->conf->trusted_proxies, &req.arena);
 	answer(&req, handle(&req));
 	buf_done(&req.data);

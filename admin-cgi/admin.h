@@ -107,6 +107,7 @@ struct req {
 	enum method method;
 	bool head;
 	struct str client_ip;
+	enum language language;
 	int64_t ids[ROUTE_IDS]; /* of the path, in order */
 	struct str uuid;        /* of the path */
 	struct str body;        /* of POST and PUT */

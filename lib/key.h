@@ -36,8 +36,8 @@ enum err key_add(struct db *db, const struct crypt *crypt, int64_t group_id, con
 
 /* The same inside the caller's transaction; *ret_added grows. */
 enum err key_add_within(struct db *db, const struct crypt *crypt, int64_t group_id,
-			const struct str *keys, size_t n, size_t *ret_added,
-			struct errinfo *info) MUST_CHECK;
+			const struct str *keys, size_t n, size_t *ret_added, struct errinfo *info)
+    MUST_CHECK;
 
 /* Ids of keys, ascending; malloc'ed. */
 struct key_ids {

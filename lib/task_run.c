@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Doing tasks. Of an import or deletion one portion of its input is one transaction:
- * the keys, the counts, and the portion gone. The pool follows after it. A validation
+ * Doing tasks. Of an import or deletion some portions of its input are one transaction:
+ * the keys, the counts, and the portions gone. The pool follows after it. A validation
  * reads some keys at a time, tries them side by side (checker.h) and notes how far it
  * is when all of them have answered; what was under way when the process died is
  * tried again.
@@ -19,6 +19,8 @@
 
 #define BATCH   100
 #define WAIT_MS 50
+/* How long a transaction may go on to take further portions: others write too. */
+#define WRITE_US 60000
 
 /* A validation under way. */
 struct validation {
@@ -253,20 +255,25 @@ do_portion(struct task_runner *r, const struct task_row *t, struct arena *arena,
 static enum err
 step_keys(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 {
+	int64_t until = clock_mono_us() + WRITE_US;
 	struct arena arena;
-	bool left = false;
+	bool left = true;
+	bool some = false;
 	enum err e = db_begin(r->db);
 
 	if (e != ERR_OK)
 		return e;
 	arena_init(&arena, 64 * 1024);
-	e = do_portion(r, t, &arena, &left, info);
-	arena_done(&arena);
+	while (e == ERR_OK && left && clock_mono_us() < until) {
+		e = do_portion(r, t, &arena, &left, info);
+		some = some || left;
+		arena_done(&arena);
+	}
 	if (e == ERR_OK)
 		e = db_commit(r->db);
 	if (e != ERR_OK)
 		db_rollback(r->db);
-	if (e == ERR_OK && left) {
+	if (e == ERR_OK && some) {
 		e = publish_keys(r->db, r->pool, NULL, NULL, info);
 		return e == ERR_TASK ? ERR_OK : e;
 	}

@@ -117,6 +117,7 @@ int
 ask(struct fixture *f, const char *method, const char *uri, const char *body)
 {
 	static const char *const vars[] = {"HTTP_AUTHORIZATION=Bearer " AUTH,
+					   "HTTP_ACCEPT_LANGUAGE=en-US,zh;q=0.5",
 					   "REMOTE_ADDR=192.0.2.1", NULL};
 
 	return request(f, method, uri, str_of(body), vars);
