@@ -125,10 +125,10 @@ pattern_matches(const char *pattern, struct str path, struct str ids[ROUTE_IDS])
 	return !str_split(&path, '/', &have);
 }
 
-/* The first route of this path and method; *allowed gets the methods of all that
- * have the path. */
+/* The first route of this path and method, among those without ids or those with;
+ * *allowed gets the methods of all that have the path. */
 static const struct route *
-find_route(const struct req *req, struct str ids[ROUTE_IDS], unsigned *allowed)
+find_among(const struct req *req, bool with_ids, struct str ids[ROUTE_IDS], unsigned *allowed)
 {
 	const struct route *found = NULL;
 
@@ -136,7 +136,8 @@ find_route(const struct req *req, struct str ids[ROUTE_IDS], unsigned *allowed)
 	for (const struct route *const *t = req->admin->tables; *t != NULL; t++) {
 		for (const struct route *r = *t; r->pattern != NULL; r++) {
 			struct str these[ROUTE_IDS] = {{NULL, 0}};
-			if (!pattern_matches(r->pattern, req->target.path, these))
+			if ((strchr(r->pattern, '{') != NULL) != with_ids ||
+			    !pattern_matches(r->pattern, req->target.path, these))
 				continue;
 			*allowed |= r->method;
 			if (found != NULL || r->method != req->method)
@@ -146,6 +147,14 @@ find_route(const struct req *req, struct str ids[ROUTE_IDS], unsigned *allowed)
 		}
 	}
 	return found;
+}
+
+static const struct route *
+find_route(const struct req *req, struct str ids[ROUTE_IDS], unsigned *allowed)
+{
+	const struct route *found = find_among(req, false, ids, allowed);
+
+	return *allowed == 0 ? find_among(req, true, ids, allowed) : found;
 }
 
 static enum err
@@ -167,8 +176,12 @@ no_route(struct req *req, unsigned allowed)
 }
 
 static enum err
-parse_ids(struct req *req, const struct str ids[ROUTE_IDS])
+parse_ids(struct req *req, const struct route *route, const struct str ids[ROUTE_IDS])
 {
+	if (strstr(route->pattern, "{uuid}") != NULL) {
+		req->uuid = ids[0];
+		return ERR_OK;
+	}
 	for (size_t i = 0; i < ROUTE_IDS && ids[i].p != NULL; i++)
 		if (!str_to_i64(ids[i], INT64_MIN, INT64_MAX, &req->ids[i]))
 			return err_set(&req->info, ERR_BAD_REQUEST,
@@ -241,7 +254,7 @@ handle(struct req *req)
 	if (e == ERR_OK && route == NULL)
 		e = no_route(req, allowed);
 	if (e == ERR_OK)
-		e = parse_ids(req, ids);
+		e = parse_ids(req, route, ids);
 	bool keep = e == ERR_OK && (req->method & (METHOD_POST | METHOD_PUT)) != 0;
 	enum err read = read_body(req, keep);
 	if (e == ERR_OK)
@@ -272,16 +285,18 @@ build_envelope(struct req *req, enum err e, struct buf *out)
 	out_close(out, '}');
 }
 
-static void
-send_answer(struct req *req, struct str body)
+/* length < 0: it is not known. false: the reader is gone. */
+static bool
+send_head(struct req *req, int64_t length)
 {
 	struct buf head;
 
 	buf_init(&head, HEADERS_MAX + 1024);
 	buf_printf(&head, "Status: %d %s\r\n", req->status, status_reason(req->status));
 	if (req->status != 204)
-		buf_printf(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", req->content_type,
-			   body.n);
+		buf_printf(&head, "Content-Type: %s\r\n", req->content_type);
+	if (req->status != 204 && length >= 0)
+		buf_printf(&head, "Content-Length: %lld\r\n", (long long)length);
 	buf_cstr(&head, "Cache-Control: no-store\r\n"
 			"X-Content-Type-Options: nosniff\r\n"
 			"X-Frame-Options: SAMEORIGIN\r\n"
@@ -290,9 +305,34 @@ send_answer(struct req *req, struct str body)
 			"usb=()\r\n");
 	buf_str(&head, buf_view(&req->headers));
 	buf_cstr(&head, "\r\n");
-	if (req->io->write(req->io->arg, head.p, head.n) && !req->head && body.n > 0)
-		(void)req->io->write(req->io->arg, body.p, body.n);
+	bool sent = req->io->write(req->io->arg, head.p, head.n);
 	buf_done(&head);
+	return sent;
+}
+
+static void
+send_answer(struct req *req, struct str body)
+{
+	if (send_head(req, (int64_t)body.n) && !req->head && body.n > 0)
+		(void)req->io->write(req->io->arg, body.p, body.n);
+}
+
+void
+req_stream(struct req *req, const char *content_type, const char *filename)
+{
+	req->streaming = true;
+	req->content_type = content_type;
+	buf_printf(&req->headers, "Content-Disposition: attachment; filename=\"%s\"\r\n", filename);
+	req->gone = !send_head(req, -1);
+}
+
+bool
+req_stream_flush(struct req *req)
+{
+	if (!req->gone && !req->head && req->data.n > 0)
+		req->gone = !req->io->write(req->io->arg, req->data.p, req->data.n);
+	buf_clear(&req->data);
+	return !req->gone && !req->head;
 }
 
 /* What the operator has to know; clients' own faults are not. */
@@ -314,6 +354,12 @@ answer(struct req *req, enum err e)
 {
 	struct buf body;
 
+	if (req->streaming) {
+		if (e != ERR_OK)
+			log_failure(req, e);
+		(void)req_stream_flush(req);
+		return;
+	}
 	buf_init(&body, LIMIT_ADMIN_ANSWER + 1024);
 	if (e == ERR_OK && buf_err(&req->data) != ERR_OK)
 		e = err_set(&req->info, ERR_INTERNAL,
@@ -356,6 +402,7 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	buf_init(&req.data, LIMIT_ADMIN_ANSWER);
 	req.method = method_of(method);
 	req.head = str_is(method, "HEAD");
+	req.language = language_of(cgi_var(envp, "HTTP_ACCEPT_LANGUAGE"));
 	req.client_ip = cgi_client_ip(envp, a->conf->trusted_proxies, &req.arena);
 	answer(&req, handle(&req));
 	buf_done(&req.data);

@@ -39,7 +39,9 @@ typedef enum err (*route_fn)(struct req *req);
 
 struct route {
 	enum method method;
-	const char *pattern; /* "/api/groups/{id}/stats"; a {…} is a decimal id */
+	/* "/api/groups/{id}/stats": a {…} is a decimal id, {uuid} is text. A pattern
+	 * without any goes before one with. */
+	const char *pattern;
 	route_fn fn;
 	bool open; /* served without the AUTH_KEY */
 };
@@ -50,11 +52,16 @@ extern const struct route routes_channels[];
 extern const struct route routes_groups[];
 extern const struct route routes_health[];
 extern const struct route routes_integration[];
+extern const struct route routes_key[];
 extern const struct route routes_keys[];
 extern const struct route routes_logs[];
 extern const struct route routes_members[];
 extern const struct route routes_metrics[];
 extern const struct route routes_settings[];
+extern const struct route routes_version[];
+extern const struct route routes_keytest[];
+extern const struct route routes_tasks[];
+extern const struct route routes_dashboard[];
 
 /* --- the process --- */
 
@@ -100,7 +107,9 @@ struct req {
 	enum method method;
 	bool head;
 	struct str client_ip;
+	enum language language;
 	int64_t ids[ROUTE_IDS]; /* of the path, in order */
+	struct str uuid;        /* of the path */
 	struct str body;        /* of POST and PUT */
 	bool trusted;           /* came with the AUTH_KEY */
 
@@ -109,7 +118,9 @@ struct req {
 	struct buf headers; /* further lines, each with CRLF */
 	struct buf data;    /* JSON of `data`; empty: there is none */
 	enum msg message;
-	bool bare; /* data is the whole body, without the envelope */
+	bool bare;      /* data is the whole body, without the envelope */
+	bool streaming; /* the head is out, see req_stream() */
+	bool gone;      /* the reader left in the middle */
 	const char *content_type;
 	struct errinfo info;
 };
@@ -121,6 +132,11 @@ struct req {
 enum err req_authenticate(struct req *req) MUST_CHECK;
 /* Answers without the envelope, with this status. */
 void req_bare(struct req *req, int status);
+/* Answers with a download of any length, whose head goes out now. What is put into
+ * req->data from here on goes out with req_stream_flush(), or at the end; false: the
+ * reader is gone. An error after this can only be logged. */
+void req_stream(struct req *req, const char *content_type, const char *filename);
+bool req_stream_flush(struct req *req);
 /* Counts failed tries per address: ERR_UNAUTHORIZED, or ERR_TOO_MANY with a
  * Retry-After header set. An empty key is refused without being counted. */
 enum err req_try_key(struct req *req, struct str key) MUST_CHECK;

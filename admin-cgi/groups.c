@@ -7,6 +7,9 @@
 
 #include "admin-cgi/setting_out.h"
 #include "lib/clock.h"
+#include "lib/json.h"
+
+#include <json-c/json.h>
 
 #define HOUR_US INT64_C(3600000000)
 
@@ -86,6 +89,23 @@ create(struct req *req)
 }
 
 static enum err
+show(struct req *req)
+{
+	struct group_row group;
+	struct str app_url;
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_app_url(req, &app_url);
+	if (e == ERR_OK)
+		e = group_get(db, req->ids[0], &req->arena, &group, &req->info);
+	if (e == ERR_OK)
+		out_group(req, &req->data, NULL, &group, app_url);
+	return e;
+}
+
+static enum err
 update(struct req *req)
 {
 	struct group_row group;
@@ -110,6 +130,106 @@ remove_group(struct req *req)
 	req_publish_config(req);
 	req->message = MSG_GROUP_DELETED;
 	return req_publish_keys(req);
+}
+
+static enum err
+read_copy(struct req *req, enum group_copy_keys *ret)
+{
+	struct json_object *body;
+	struct str which = STR("");
+
+	enum err e = req_json(req, &body);
+	if (e != ERR_OK)
+		return e;
+	struct json_object *value = json_get(body, "copy_keys");
+	if (value != NULL && !json_get_text(value, &which))
+		return err_set(&req->info, ERR_INVALID_JSON, "\"copy_keys\" must be a string");
+	if (which.n == 0 || str_is(which, "all"))
+		*ret = GROUP_COPY_ALL;
+	else if (str_is(which, "valid_only"))
+		*ret = GROUP_COPY_ACTIVE;
+	else if (str_is(which, "none"))
+		*ret = GROUP_COPY_NONE;
+	else
+		return err_set(&req->info, ERR_VALIDATION,
+			       "\"copy_keys\" must be \"all\", \"valid_only\" or \"none\"");
+	return ERR_OK;
+}
+
+/* The keys are there when this answers. */
+static enum err
+copy(struct req *req)
+{
+	enum group_copy_keys which;
+	struct group_row group;
+	struct str app_url;
+	struct db *db;
+
+	enum err e = read_copy(req, &which);
+	if (e == ERR_OK)
+		e = req_db(req, &db);
+	if (e != ERR_OK)
+		return e;
+	req_write_back(req); /* which keys are active is seen in the column */
+	e = group_copy(db, req->ids[0], which, &req->arena, &group, &req->info);
+	if (e != ERR_OK)
+		return e;
+	req_publish_config(req);
+	e = req_publish_keys(req);
+	if (e == ERR_OK)
+		e = req_app_url(req, &app_url);
+	if (e != ERR_OK)
+		return e;
+	out_open(&req->data, NULL, '{');
+	out_group(req, &req->data, "group", &group, app_url);
+	out_close(&req->data, '}');
+	req->message = MSG_GROUP_COPIED;
+	return ERR_OK;
+}
+
+static enum err
+read_order(struct req *req, struct group_sort **ret, size_t *ret_n)
+{
+	struct json_object *body;
+	enum err e = req_json(req, &body);
+
+	if (e != ERR_OK)
+		return e;
+	struct json_object *list = json_get(body, "items");
+	if (!json_object_is_type(list, json_type_array))
+		return err_set(&req->info, ERR_INVALID_JSON, "\"items\" must be an array");
+	size_t n = json_object_array_length(list);
+	struct group_sort *items = arena_alloc(&req->arena, (n + 1) * sizeof(*items));
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *item = json_object_array_get_idx(list, i);
+		if (!json_get_int(json_get(item, "id"), &items[i].id) ||
+		    !json_get_int(json_get(item, "sort"), &items[i].sort))
+			return err_set(&req->info, ERR_INVALID_JSON,
+				       "each of \"items\" must have the numbers \"id\" and "
+				       "\"sort\"");
+	}
+	*ret = items;
+	*ret_n = n;
+	return ERR_OK;
+}
+
+static enum err
+reorder(struct req *req)
+{
+	struct group_sort *items;
+	struct db *db;
+	size_t n;
+
+	enum err e = read_order(req, &items, &n);
+	if (e == ERR_OK)
+		e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = group_reorder(db, items, n, &req->info);
+	if (e != ERR_OK)
+		return e;
+	req_publish_config(req);
+	req->message = MSG_GROUPS_REORDERED;
+	return ERR_OK;
 }
 
 /* --- statistics --- */
@@ -224,8 +344,11 @@ const struct route routes_groups[] = {
     {METHOD_POST, "/api/groups", create, false},
     {METHOD_GET, "/api/groups/list", list_names, false},
     {METHOD_GET, "/api/groups/config-options", config_options, false},
+    {METHOD_PUT, "/api/groups/reorder", reorder, false},
+    {METHOD_GET, "/api/groups/{id}", show, false},
     {METHOD_PUT, "/api/groups/{id}", update, false},
     {METHOD_DELETE, "/api/groups/{id}", remove_group, false},
     {METHOD_GET, "/api/groups/{id}/stats", stats, false},
+    {METHOD_POST, "/api/groups/{id}/copy", copy, false},
     {0},
 };

@@ -11,6 +11,8 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/groups.c \
 	admin-cgi/health.c \
 	admin-cgi/integration.c \
+	admin-cgi/key.c \
+	admin-cgi/key_out.c admin-cgi/key_out.h \
 	admin-cgi/keys.c \
 	admin-cgi/logs.c \
 	admin-cgi/main.c \
@@ -21,7 +23,13 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/request.c \
 	admin-cgi/setting_out.c admin-cgi/setting_out.h \
 	admin-cgi/settings.c \
-	admin-cgi/throttle.c admin-cgi/throttle.h
+	admin-cgi/throttle.c admin-cgi/throttle.h \
+	admin-cgi/dashboard.c admin-cgi/dashboard.h \
+	admin-cgi/security.c \
+	admin-cgi/multipart.c admin-cgi/multipart.h \
+	admin-cgi/tasks.c \
+	admin-cgi/keytest.c \
+	admin-cgi/version.c
 ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
 
 # One program per resource, and api.fcgi with all of them.
@@ -35,7 +43,11 @@ pkglibexec_PROGRAMS += \
 	admin-cgi/keys.cgi \
 	admin-cgi/logs.cgi \
 	admin-cgi/metrics.cgi \
-	admin-cgi/settings.cgi
+	admin-cgi/settings.cgi \
+	admin-cgi/dashboard.cgi \
+	admin-cgi/tasks.cgi \
+	admin-cgi/keytest.cgi \
+	admin-cgi/version.cgi
 
 admin_cgi_api_fcgi_SOURCES = admin-cgi/main_api.c
 admin_cgi_api_fcgi_LDADD = $(ADMIN_LIBS)
@@ -57,6 +69,14 @@ admin_cgi_metrics_cgi_SOURCES = admin-cgi/main_metrics.c
 admin_cgi_metrics_cgi_LDADD = $(ADMIN_LIBS)
 admin_cgi_settings_cgi_SOURCES = admin-cgi/main_settings.c
 admin_cgi_settings_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_dashboard_cgi_SOURCES = admin-cgi/main_dashboard.c
+admin_cgi_dashboard_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_tasks_cgi_SOURCES = admin-cgi/main_tasks.c
+admin_cgi_tasks_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_keytest_cgi_SOURCES = admin-cgi/main_keytest.c
+admin_cgi_keytest_cgi_LDADD = $(ADMIN_LIBS)
+admin_cgi_version_cgi_SOURCES = admin-cgi/main_version.c
+admin_cgi_version_cgi_LDADD = $(ADMIN_LIBS)
 
 # The command line.
 bin_PROGRAMS += admin-cgi/gpt-load

@@ -7,7 +7,7 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_keys, NULL};
+	static const struct route *const tables[] = {routes_keys, routes_key, NULL};
 
 	return admin_main(tables);
 }

@@ -8,10 +8,16 @@
 
 #include "lib/channel.h"
 #include "lib/clock.h"
+#include "lib/group_input.h"
 #include "lib/limits.h"
 #include "lib/migrate.h"
 #include "lib/publish.h"
 #include "lib/str.h"
+
+#include <stdio.h>
+
+#define GROUP_NAME_MAX 100
+#define COPIES_MAX     1000
 
 /* SQLite has one writer anyway; elsewhere they queue for the row that all of them
  * change at their end. */
@@ -325,4 +331,148 @@ group_delete(struct db *db, int64_t id, struct errinfo *info)
 	enum err e = group_begin(db);
 
 	return e == ERR_OK ? group_finish(db, delete_row(db, id, info)) : e;
+}
+
+/* --- order --- */
+
+static enum err
+check_sort(struct db *db, const struct group_sort *items, size_t i, struct errinfo *info)
+{
+	int64_t there = 0;
+
+	if (items[i].id < 1 || items[i].sort < 0)
+		return err_set(info, ERR_VALIDATION,
+			       "each of \"items\" must have an \"id\" above 0 and a \"sort\" that "
+			       "is not below 0");
+	for (size_t j = 0; j < i; j++)
+		if (items[j].id == items[i].id)
+			return err_set(info, ERR_VALIDATION, "\"items\" names group %lld twice",
+				       (long long)items[i].id);
+	enum err e = db_query_int(db, "SELECT COUNT(*) FROM \"groups\" WHERE id = ?",
+				  DB_ARGS(db_int(items[i].id)), 0, &there);
+	if (e == ERR_OK && there == 0)
+		return err_set(info, ERR_VALIDATION, "there is no group %lld",
+			       (long long)items[i].id);
+	return e;
+}
+
+enum err
+group_reorder(struct db *db, const struct group_sort *items, size_t n, struct errinfo *info)
+{
+	enum err e = ERR_OK;
+
+	if (n == 0 || n > LIMIT_GROUPS)
+		return err_set(info, ERR_VALIDATION, "\"items\" must have 1 to %d entries",
+			       LIMIT_GROUPS);
+	e = db_begin(db);
+	if (e != ERR_OK)
+		return e;
+	for (size_t i = 0; i < n && e == ERR_OK; i++) {
+		e = check_sort(db, items, i, info);
+		if (e == ERR_OK)
+			e = db_exec(db, "UPDATE \"groups\" SET sort = ? WHERE id = ?",
+				    DB_ARGS(db_int(items[i].sort), db_int(items[i].id)), NULL);
+	}
+	return group_finish(db, e);
+}
+
+/* --- copies --- */
+
+/* A name that is free: the original's is shortened where it would become too long. */
+static enum err
+copy_name(struct db *db, struct str name, struct arena *arena, struct str *ret,
+	  struct errinfo *info)
+{
+	for (int i = 1; i <= COPIES_MAX; i++) {
+		char ending[24] = "_copy";
+		int64_t taken = 0;
+
+		if (i > 1)
+			(void)snprintf(ending, sizeof(ending), "_copy_%d", i);
+		int cut = (int)MIN(name.n, GROUP_NAME_MAX - strlen(ending));
+		struct str candidate = str_of(arena_printf(arena, "%.*s%s", cut, name.p, ending));
+		enum err e = db_query_int(db, "SELECT COUNT(*) FROM \"groups\" WHERE name = ?",
+					  DB_ARGS(db_text(candidate)), 0, &taken);
+		if (e != ERR_OK)
+			return e;
+		if (taken == 0) {
+			*ret = candidate;
+			return ERR_OK;
+		}
+	}
+	return err_set(info, ERR_DUPLICATE, "there are %d copies of this group already",
+		       COPIES_MAX);
+}
+
+/* Stored values go over as they are, so that no key is needed. */
+static enum err
+copy_keys(struct db *db, int64_t from, int64_t to, enum group_copy_keys which)
+{
+	const struct db_arg now = db_time(clock_wall_us());
+	const struct db_arg args[] = {db_int(to), now, now, db_int(from)};
+	int64_t n = 0;
+	enum err e;
+
+#define COPY_KEYS(status, which)                                                                   \
+	"INSERT INTO api_keys (key_value, key_hash, group_id, status, notes, request_count, "      \
+	"failure_count, created_at, updated_at) SELECT key_value, key_hash, ?, " status            \
+	", '', 0, 0, ?, ? FROM api_keys WHERE id IN (SELECT MIN(id) FROM api_keys WHERE "          \
+	"group_id = ?" which " GROUP BY key_hash) ORDER BY id"
+	if (which == GROUP_COPY_NONE)
+		return ERR_OK;
+	if (which == GROUP_COPY_ALL)
+		e = db_exec(
+		    db,
+		    COPY_KEYS("CASE WHEN status = 'disabled' THEN status ELSE 'active' END", ""),
+		    args, ARRAY_LEN(args), &n);
+	else
+		e = db_exec(db, COPY_KEYS("'active'", " AND status = 'active'"), args,
+			    ARRAY_LEN(args), &n);
+#undef COPY_KEYS
+	return e == ERR_OK && n > 0 ? outbox_add(db, to, 0, INT64_MAX) : e;
+}
+
+static enum err
+copy_members(struct db *db, int64_t from, int64_t to)
+{
+	const struct db_arg now = db_time(clock_wall_us());
+
+	return db_exec(db,
+		       "INSERT INTO group_sub_groups (group_id, sub_group_id, weight, created_at, "
+		       "updated_at) SELECT ?, sub_group_id, weight, ?, ? FROM group_sub_groups "
+		       "WHERE group_id = ?",
+		       DB_ARGS(db_int(to), now, now, db_int(from)), NULL);
+}
+
+static enum err
+copy_row(struct db *db, int64_t id, enum group_copy_keys keys, struct arena *arena,
+	 struct group_row *ret, struct errinfo *info)
+{
+	enum err e = group_get(db, id, arena, ret, info);
+
+	if (e == ERR_OK)
+		e = copy_name(db, ret->name, arena, &ret->name, info);
+	if (e != ERR_OK)
+		return e;
+	if (ret->display_name.n > 0)
+		ret->display_name = utf8_cut(
+		    str_of(arena_printf(arena, STR_FMT " Copy", STR_ARG(ret->display_name))),
+		    GROUP_COLUMN_CHARS);
+	ret->last_validated_at = 0;
+	e = insert_row(db, ret, info);
+	if (e == ERR_OK)
+		e = ret->aggregate ? copy_members(db, id, ret->id)
+				   : copy_keys(db, id, ret->id, keys);
+	return e;
+}
+
+enum err
+group_copy(struct db *db, int64_t id, enum group_copy_keys keys, struct arena *arena,
+	   struct group_row *ret, struct errinfo *info)
+{
+	enum err e = db_begin(db);
+
+	if (e != ERR_OK)
+		return e;
+	return group_finish(db, duplicate_named(copy_row(db, id, keys, arena, ret, info), info));
 }

@@ -59,6 +59,24 @@ enum err group_update(struct db *db, int64_t id, struct str body, struct arena *
 		      struct group_row *ret, struct errinfo *info) MUST_CHECK;
 /* With its keys and memberships; its logs and hourly sums stay. */
 enum err group_delete(struct db *db, int64_t id, struct errinfo *info) MUST_CHECK;
+enum group_copy_keys {
+	GROUP_COPY_ALL,
+	GROUP_COPY_ACTIVE,
+	GROUP_COPY_NONE
+};
+/* Another group like this one, "NAME_copy" or "NAME_copy_2" and so on, with its
+ * members or its keys: these active (or disabled as they were), without notes and
+ * counters, each once. */
+enum err group_copy(struct db *db, int64_t id, enum group_copy_keys keys, struct arena *arena,
+		    struct group_row *ret, struct errinfo *info) MUST_CHECK;
+struct group_sort {
+	int64_t id;
+	int64_t sort;
+};
+/* All or nothing. ERR_VALIDATION: none, an id that is unknown or stands there twice, a
+ * sort below 0. */
+enum err group_reorder(struct db *db, const struct group_sort *items, size_t n,
+		       struct errinfo *info) MUST_CHECK;
 /* The path that its keys are tried on: the group's own or the channel's. */
 struct str group_effective_endpoint(struct str channel_type, struct str validation_endpoint);
 

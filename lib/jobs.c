@@ -19,6 +19,7 @@
 #include "lib/publish.h"
 #include "lib/retention.h"
 #include "lib/snapshot.h"
+#include "lib/task.h"
 #include "lib/validate.h"
 
 #include <stdatomic.h>
@@ -47,6 +48,7 @@ enum step {
 	STEP_LEASE,
 	STEP_WRITEBACK,
 	STEP_VALIDATE,
+	STEP_TASKS,
 	STEP_RETENTION,
 	STEP_TEND,
 	STEP__MAX
@@ -67,6 +69,7 @@ struct jobs {
 	struct snapshot *snap; /* our own copy; NULL: there is none yet */
 	struct lease *lease;
 	struct validator *validator; /* NULL while the lease is another's */
+	struct task_runner *tasks;   /* likewise */
 	const volatile bool *stop;   /* of the round; NULL: nobody stops it */
 	struct step_state step[STEP__MAX];
 	atomic_bool poked;
@@ -225,13 +228,19 @@ stamp_validated(struct jobs *j, struct errinfo *info)
 }
 
 static enum err
-make_validator(struct jobs *j, struct errinfo *info)
+make_crypt(struct jobs *j, struct errinfo *info)
 {
 	AUTO_FREE char *cache = conf_path(j->conf, CRYPT_CACHE_FILE);
-	enum err e = ERR_OK;
 
-	if (j->crypt == NULL)
-		e = crypt_new(&j->crypt, j->conf->encryption_key, cache, info);
+	return j->crypt != NULL ? ERR_OK
+				: crypt_new(&j->crypt, j->conf->encryption_key, cache, info);
+}
+
+static enum err
+make_validator(struct jobs *j, struct errinfo *info)
+{
+	enum err e = make_crypt(j, info);
+
 	if (e == ERR_OK && j->validator == NULL)
 		j->validator = validator_new(j->conf, j->pool, j->crypt);
 	return e;
@@ -258,6 +267,29 @@ run_validate(struct jobs *j, struct errinfo *info)
 	e = validate(j, PROBE_WAIT_MS, &busy, info);
 	if (e == ERR_OK && busy > 0)
 		due_in(j, STEP_VALIDATE, 0);
+	return e;
+}
+
+static enum err
+do_tasks(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	enum err e = make_crypt(j, info);
+
+	if (e == ERR_OK && j->tasks == NULL)
+		j->tasks = task_runner_new(j->conf, j->pool, j->db, j->crypt);
+	return e == ERR_OK
+		   ? task_run(j->tasks, j->snap, clock_mono_us() + SLICE, j->stop, ret_more, info)
+		   : e;
+}
+
+static enum err
+run_tasks(struct jobs *j, struct errinfo *info)
+{
+	bool more = false;
+	enum err e = j->snap != NULL ? do_tasks(j, &more, info) : ERR_OK;
+
+	if (e == ERR_OK && more)
+		due_in(j, STEP_TASKS, 0);
 	return e;
 }
 
@@ -294,6 +326,7 @@ static const struct step_def steps[STEP__MAX] = {
     [STEP_LEASE] = {"the background lease", true, false, SECOND, run_lease},
     [STEP_WRITEBACK] = {"writing key states back", true, true, SECOND, run_writeback},
     [STEP_VALIDATE] = {"validating keys", true, true, SECOND, run_validate},
+    [STEP_TASKS] = {"long tasks", true, true, SECOND, run_tasks},
     [STEP_RETENTION] = {"deleting old log rows", true, true, RETENTION_EVERY, run_retention},
     [STEP_TEND] = {"the pool", false, false, TEND_EVERY, run_tend},
 };
@@ -351,14 +384,16 @@ run(struct jobs *j, enum step step, struct errinfo *info)
 	return e;
 }
 
-/* The lease went to another: so did the keys that we were trying. */
+/* The lease went to another: so did the keys that we were trying, and the tasks. */
 static void
-drop_validator(struct jobs *j)
+drop_work(struct jobs *j)
 {
-	if (j->validator != NULL && !lease_is_held(j->lease)) {
-		validator_free(j->validator);
-		j->validator = NULL;
-	}
+	if (lease_is_held(j->lease))
+		return;
+	validator_free(j->validator);
+	j->validator = NULL;
+	task_runner_free(j->tasks);
+	j->tasks = NULL;
 }
 
 int
@@ -376,7 +411,7 @@ jobs_round(struct jobs *j, const volatile bool *stop)
 		    run(j, s, &info) != ERR_OK)
 			continue; /* said, and due again later */
 	}
-	drop_validator(j);
+	drop_work(j);
 	for (enum step s = 0; s < STEP__MAX; s++)
 		if (may_run(j, s))
 			next = MIN(next, j->step[s].due_us);
@@ -412,6 +447,7 @@ jobs_free(struct jobs *j)
 	if (j == NULL)
 		return;
 	validator_free(j->validator);
+	task_runner_free(j->tasks);
 	/* When it cannot be given up it runs out. */
 	if (j->db != NULL && lease_release(j->lease, j->db) != ERR_OK)
 		log_debug("the background lease was not given up: %s", db_error(j->db));
@@ -487,6 +523,21 @@ retention_all(struct jobs *j, struct errinfo *info)
 	return e;
 }
 
+static enum err
+tasks_all(struct jobs *j, struct errinfo *info)
+{
+	bool more = true;
+	bool held = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && held) {
+		e = do_tasks(j, &more, info);
+		if (e == ERR_OK)
+			e = lease_hold(j->lease, j->db, false, &held, info);
+	}
+	return e;
+}
+
 /* What needs the lease; nothing when another has it. */
 static enum err
 once_as_holder(struct jobs *j, struct errinfo *info)
@@ -502,6 +553,8 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 	e = writeback_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = validate_all(j, info);
+	if (e == ERR_OK && j->snap != NULL)
+		e = tasks_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = retention_all(j, info);
 	if (e == ERR_OK)

@@ -2,7 +2,8 @@
  *
  * Background work, one round at a time: what every node does for itself (flush
  * its spool, follow the DB's version) and what one lease-holder does for the
- * installation (write key state back, validate keys that are out, retention).
+ * installation (write key state back, validate keys that are out, long tasks,
+ * retention).
  * Runs in a thread of each worker, and in `gpt-load jobs --once`.
  */
 #ifndef LIB_JOBS_H

@@ -124,7 +124,8 @@ check_crypt(struct db *db, const struct crypt *crypt, struct errinfo *info)
 	return e;
 }
 
-/* Marks those of up to IN_LIST hashes that the group has. */
+/* Marks those of up to IN_LIST hashes that the group has. "group_id + 0": the index on
+ * the hash is to be used; the one on the group would be walked through whole. */
 static enum err
 mark_known(struct db *db, int64_t group_id, const struct hash_hex *hashes, size_t n, bool *known)
 {
@@ -216,13 +217,14 @@ insert_new(struct db *db, struct insertion *in, const struct str *keys, size_t n
 	return e == ERR_OK ? insertion_flush(in, db) : e;
 }
 
-static enum err
-add_in_transaction(struct db *db, const struct crypt *crypt, int64_t group_id,
-		   const struct str *keys, size_t n, size_t *added, struct errinfo *info)
+enum err
+key_add_within(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
+	       size_t n, size_t *ret_added, struct errinfo *info)
 {
 	struct insertion in = {.crypt = crypt, .group_id = group_id, .now_us = clock_wall_us()};
 	int64_t before = 0;
 	int64_t last = 0;
+	size_t added = 0;
 
 	enum err e = lock_group(db, group_id, info);
 	if (e == ERR_OK)
@@ -235,11 +237,12 @@ add_in_transaction(struct db *db, const struct crypt *crypt, int64_t group_id,
 
 	/* A value grows to hex of nonce, text and tag. */
 	buf_init(&in.values, INSERT_ROWS * (2 * LIMIT_KEY_BYTES + 64));
-	e = insert_new(db, &in, keys, n, added);
+	e = insert_new(db, &in, keys, n, &added);
 	buf_done(&in.values);
-	if (e != ERR_OK || *added == 0)
+	if (e != ERR_OK || added == 0)
 		return e;
 	e = db_query_int(db, "SELECT COALESCE(MAX(id), 0) FROM api_keys", DB_NO_ARGS, 0, &last);
+	*ret_added += added;
 	return e == ERR_OK ? outbox_add(db, group_id, before + 1, last) : e;
 }
 
@@ -252,7 +255,7 @@ key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct
 
 	if (e != ERR_OK)
 		return e;
-	e = finish(db, add_in_transaction(db, crypt, group_id, keys, n, &added, info));
+	e = finish(db, key_add_within(db, crypt, group_id, keys, n, &added, info));
 	if (e == ERR_OK)
 		*ret_added = added;
 	return e;
@@ -374,9 +377,9 @@ outbox_add_ids(struct db *db, int64_t group_id, const int64_t *ids, size_t n)
 	return e;
 }
 
-static enum err
-delete_in_transaction(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
-		      size_t *deleted)
+enum err
+key_delete_within(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
+		  size_t *ret_deleted)
 {
 	enum err e = ERR_OK;
 
@@ -390,7 +393,7 @@ delete_in_transaction(struct db *db, int64_t group_id, const int64_t *ids, size_
 			args[1 + i] = db_int(ids[first + MIN(i, count - 1)]);
 		e = db_exec(db, "DELETE FROM api_keys WHERE group_id = ? AND id IN (" Q50 ")", args,
 			    ARRAY_LEN(args), &changed);
-		*deleted += (size_t)changed;
+		*ret_deleted += (size_t)changed;
 	}
 	return e == ERR_OK ? outbox_add_ids(db, group_id, ids, n) : e;
 }
@@ -403,7 +406,7 @@ key_delete(struct db *db, int64_t group_id, const int64_t *ids, size_t n, size_t
 	if (n > 0) {
 		enum err e = db_begin(db);
 		if (e == ERR_OK)
-			e = finish(db, delete_in_transaction(db, group_id, ids, n, &deleted));
+			e = finish(db, key_delete_within(db, group_id, ids, n, &deleted));
 		if (e != ERR_OK)
 			return e;
 	}
@@ -427,119 +430,4 @@ key_clear(struct db *db, int64_t group_id, size_t *ret_deleted)
 	if (e == ERR_OK)
 		*ret_deleted = (size_t)changed;
 	return e;
-}
-
-/* --- counting and listing --- */
-
-enum err
-key_counts(struct db *db, int64_t group_id, struct key_counts *ret)
-{
-	struct key_counts counts = {0};
-	struct db_rows *rows = NULL;
-	enum err e =
-	    db_query(db, "SELECT status, COUNT(*) FROM api_keys WHERE group_id = ? GROUP BY status",
-		     DB_ARGS(db_int(group_id)), &rows);
-
-	while (e == ERR_OK && db_next(rows, &e)) {
-		struct str status = db_col_text(rows, 0);
-		int64_t n = db_col_int(rows, 1);
-		counts.total += n;
-		if (str_is(status, "active"))
-			counts.active += n;
-		else if (str_is(status, "disabled"))
-			counts.disabled += n;
-		else
-			counts.invalid += n;
-	}
-	db_rows_done(rows);
-	if (e == ERR_OK)
-		*ret = counts;
-	return e;
-}
-
-static void
-read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, struct arena *arena,
-	 struct key_row *ret)
-{
-	buf_clear(plain);
-	ret->readable =
-	    crypt_decrypt(crypt, db_col_text(rows, 2), plain) == ERR_OK && buf_err(plain) == ERR_OK;
-	ret->id = db_col_int(rows, 0);
-	ret->group_id = db_col_int(rows, 1);
-	ret->value = ret->readable ? arena_str(arena, buf_view(plain)) : STR(KEY_UNREADABLE);
-	ret->hash = arena_str(arena, db_col_text(rows, 3));
-	ret->status = arena_str(arena, db_col_text(rows, 4));
-	ret->notes = arena_str(arena, db_col_text(rows, 5));
-	ret->request_count = db_col_int(rows, 6);
-	ret->failure_count = db_col_int(rows, 7);
-	ret->last_used_at = db_col_time(rows, 8);
-	ret->created_at = db_col_time(rows, 9);
-	ret->updated_at = db_col_time(rows, 10);
-}
-
-#define PAGE_COLUMNS                                                                               \
-	"SELECT id, group_id, key_value, key_hash, status, notes, request_count, failure_count, "  \
-	"last_used_at, created_at, updated_at"
-
-static void
-add_filters(struct where *w, const struct key_query *q)
-{
-	where_arg(w, " FROM api_keys WHERE group_id = ?", db_int(q->group_id));
-	if (q->status.n > 0)
-		where_arg(w, " AND status = ?", db_text(q->status));
-	if (q->hash.n > 0)
-		where_arg(w, " AND key_hash = ?", db_text(q->hash));
-}
-
-static enum err
-count_page(struct db *db, const struct key_query *q, int64_t *ret)
-{
-	struct where w;
-
-	where_init(&w);
-	where_text(&w, "SELECT COUNT(*)");
-	add_filters(&w, q);
-	enum err e = where_query_int(&w, db, ret);
-	where_done(&w);
-	return e;
-}
-
-enum err
-key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, struct arena *arena,
-	 struct key_row **ret, size_t *ret_n, int64_t *ret_total)
-{
-	struct key_row *list = arena_alloc(arena, (size_t)q->limit * sizeof(*list));
-	struct db_rows *rows = NULL;
-	struct where w;
-	struct buf plain;
-	int64_t total = 0;
-	size_t n = 0;
-
-	enum err e = count_page(db, q, &total);
-	if (e != ERR_OK)
-		return e;
-	where_init(&w);
-	where_text(&w, PAGE_COLUMNS);
-	add_filters(&w, q);
-	/* Elsewhere NULL, which is "never used", counts as the smallest. */
-	if (db_dialect(db) == DB_PGSQL)
-		where_text(&w, " ORDER BY last_used_at DESC NULLS LAST, id DESC");
-	else
-		where_text(&w, " ORDER BY last_used_at DESC, id DESC");
-	where_arg(&w, " LIMIT ?", db_int(q->limit));
-	where_arg(&w, " OFFSET ?", db_int(q->offset));
-
-	buf_init(&plain, LIMIT_KEY_BYTES);
-	e = where_query(&w, db, &rows);
-	while (e == ERR_OK && n < (size_t)q->limit && db_next(rows, &e))
-		read_row(rows, crypt, &plain, arena, &list[n++]);
-	db_rows_done(rows);
-	buf_done(&plain);
-	where_done(&w);
-	if (e != ERR_OK)
-		return e;
-	*ret = list;
-	*ret_n = n;
-	*ret_total = total;
-	return ERR_OK;
 }

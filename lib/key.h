@@ -34,6 +34,11 @@ enum err key_text_parse(struct str text, size_t max, struct arena *arena, struct
 enum err key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
 		 size_t n, size_t *ret_added, struct errinfo *info) MUST_CHECK;
 
+/* The same inside the caller's transaction; *ret_added grows. */
+enum err key_add_within(struct db *db, const struct crypt *crypt, int64_t group_id,
+			const struct str *keys, size_t n, size_t *ret_added, struct errinfo *info)
+    MUST_CHECK;
+
 /* Ids of keys, ascending; malloc'ed. */
 struct key_ids {
 	int64_t *v;
@@ -51,6 +56,9 @@ enum err key_find_invalid(struct db *db, int64_t group_id, struct key_ids *ret) 
 /* One transaction; ids (ascending) that are not the group's are left alone. */
 enum err key_delete(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
 		    size_t *ret_deleted) MUST_CHECK;
+/* The same inside the caller's transaction; *ret_deleted grows. */
+enum err key_delete_within(struct db *db, int64_t group_id, const int64_t *ids, size_t n,
+			   size_t *ret_deleted) MUST_CHECK;
 /* All keys of the group. */
 enum err key_clear(struct db *db, int64_t group_id, size_t *ret_deleted) MUST_CHECK;
 
@@ -80,6 +88,7 @@ struct key_row {
 	struct str hash;
 	struct str status;
 	struct str notes;
+	struct str reason; /* of having been disabled by hand */
 	int64_t request_count;
 	int64_t failure_count;
 	int64_t last_used_at; /* µs; 0: never */
@@ -94,6 +103,18 @@ struct key_row {
  * offset and limit. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
 		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
+    MUST_CHECK;
+
+/* The next q->limit rows after this id, in order of ids; offset is not looked at. */
+enum err key_scan(struct db *db, const struct crypt *crypt, const struct key_query *q,
+		  int64_t after_id, struct arena *arena, struct key_row **ret, size_t *ret_n)
+    MUST_CHECK;
+/* ERR_NOT_FOUND, likewise the next two; those: ERR_VALIDATION when it is too long. */
+enum err key_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
+		 struct key_row *ret, struct errinfo *info) MUST_CHECK;
+enum err key_set_notes(struct db *db, int64_t id, struct str notes, struct errinfo *info)
+    MUST_CHECK;
+enum err key_set_reason(struct db *db, int64_t id, struct str reason, struct errinfo *info)
     MUST_CHECK;
 
 /* --- showing keys --- */

@@ -61,6 +61,15 @@
 #define LIMIT_SETTING_LIST 65535
 /* An upstream key, in bytes. */
 #define LIMIT_KEY_BYTES 4096
+/* Notes of a key, and why it was disabled, in characters. */
+#define LIMIT_NOTE_CHARS 255
+/* Seconds that a synchronous test of them may take. */
+#define LIMIT_TEST_SECONDS 240
+/* Keys of one task, and days for which one that has ended can be looked at. */
+#define LIMIT_TASK_KEYS 1000000
+#define LIMIT_TASK_DAYS 7
+/* Tasks that are worked on in turn. */
+#define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
 /* Tries of one request: max_retries is held to this. */

@@ -11,6 +11,7 @@ lib_libcore_a_SOURCES = \
 	lib/buf.c lib/buf.h \
 	lib/cgi.c lib/cgi.h \
 	lib/channel.c lib/channel.h \
+	lib/checker.c lib/checker.h \
 	lib/clock.c lib/clock.h \
 	lib/conf.c lib/conf.h \
 	lib/conf_prepare.c \
@@ -39,6 +40,7 @@ lib_libcore_a_SOURCES = \
 	lib/jsonedit.c \
 	lib/jsonscan.c lib/jsonscan.h \
 	lib/key.c lib/key.h \
+	lib/key_list.c \
 	lib/key_text.c \
 	lib/lease.c lib/lease.h \
 	lib/limits.h \
@@ -70,6 +72,8 @@ lib_libcore_a_SOURCES = \
 	lib/spool.c lib/spool.h \
 	lib/sse.c lib/sse.h \
 	lib/str.c lib/str.h \
+	lib/task.c lib/task.h \
+	lib/task_run.c \
 	lib/url.c lib/url.h \
 	lib/usage.c lib/usage.h \
 	lib/validate.c lib/validate.h \

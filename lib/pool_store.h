@@ -51,8 +51,8 @@ enum err pool_lmdb_open(const struct conf *conf, struct pool **ret, struct errin
     MUST_CHECK;
 
 /* In builds with hiredis. */
-enum err pool_redis_open(const struct conf *conf, struct pool **ret,
-			 struct errinfo *info) MUST_CHECK;
+enum err pool_redis_open(const struct conf *conf, struct pool **ret, struct errinfo *info)
+    MUST_CHECK;
 
 /* Looks through the whole store: every key in exactly one place, counts equal to
  * what is there, nothing that belongs to no key. ERR_POOL, with the first fault in

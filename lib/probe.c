@@ -126,6 +126,7 @@ probe_init(struct probe *p, const struct conf *conf, const struct group *g,
 	buf_init(&p->answer, LIMIT_ERROR_BODY);
 	buf_init(&endpoint, REQUEST_LIMIT);
 	buf_init(&body, REQUEST_LIMIT);
+	p->channel = g->channel;
 	p->key = arena_str(&p->arena, key);
 	g->channel->validation_request(g, &endpoint, &body);
 	url = build_url(g, u, arena_str(&p->arena, buf_view(&endpoint)), &path, &p->arena);
@@ -164,6 +165,9 @@ probe_judge(struct probe *p, CURLcode code, struct probe_answer *ret)
 	/* An answer that broke off says nothing about the key, whatever it began with. */
 	ret->ok = code == CURLE_OK && status >= 200 && status < 300;
 	ret->status = code == CURLE_OK ? (int)status : 0;
+	ret->blames_key = code == CURLE_OK && !ret->ok &&
+			  (status == 401 || status == 402 || status == 403 ||
+			   p->channel->blames_key((int)status, buf_view(&p->answer)));
 	if (ret->ok)
 		return;
 	if (code == CURLE_OK) {

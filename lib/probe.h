@@ -18,8 +18,9 @@ struct probe {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct arena arena; /* of everything the request is made of */
-	struct str key;     /* in clear; in the arena */
-	struct buf answer;  /* its first LIMIT_ERROR_BODY bytes */
+	const struct channel *channel;
+	struct str key;    /* in clear; in the arena */
+	struct buf answer; /* its first LIMIT_ERROR_BODY bytes */
 	char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -31,9 +32,10 @@ enum err probe_init(struct probe *p, const struct conf *conf, const struct group
 void probe_done(struct probe *p);
 
 struct probe_answer {
-	bool ok;        /* 2xx */
-	int status;     /* 0: no answer */
-	struct buf why; /* not ok: for people, without the key; to be freed */
+	bool ok;         /* 2xx */
+	bool blames_key; /* as the responder judges it */
+	int status;      /* 0: no answer */
+	struct buf why;  /* not ok: for people, without the key; to be freed */
 };
 void probe_judge(struct probe *p, CURLcode code, struct probe_answer *ret);
 

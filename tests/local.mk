@@ -11,7 +11,9 @@ AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 # --- unit: each is tests/unit/test_X.c ---------------------------------------
 UNIT_TESTS = \
 	tests/unit/test_admin \
+	tests/unit/test_admin_dashboard \
 	tests/unit/test_admin_data \
+	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
 	tests/unit/test_base \
 	tests/unit/test_buf \
@@ -51,6 +53,7 @@ UNIT_TESTS = \
 	tests/unit/test_spool \
 	tests/unit/test_sse \
 	tests/unit/test_str \
+	tests/unit/test_task \
 	tests/unit/test_turns \
 	tests/unit/test_url \
 	tests/unit/test_usage \
@@ -75,6 +78,12 @@ tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
 	tests/unit/pgsql_kit.c tests/unit/pgsql_kit.h
 POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h \
 	tests/unit/redis_kit.c tests/unit/redis_kit.h
+tests_unit_test_admin_dashboard_SOURCES = tests/unit/test_admin_dashboard.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
+tests_unit_test_admin_dashboard_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_admin_rows_SOURCES = tests/unit/test_admin_rows.c \
+	tests/unit/admin_kit.c tests/unit/admin_kit.h
+tests_unit_test_admin_rows_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)

@@ -34,6 +34,15 @@ PROTECTED = [
     ("POST", "/api/keys/delete-multiple"), ("POST", "/api/keys/restore-multiple"),
     ("POST", "/api/keys/restore-all-invalid"), ("POST", "/api/keys/clear-all-invalid"),
     ("POST", "/api/keys/clear-all"), ("GET", "/api/logs"), ("GET", "/api/settings"),
+    ("PUT", "/api/groups/reorder"), ("GET", "/api/groups/1"), ("POST", "/api/groups/1/copy"),
+    ("GET", "/api/keys/export"), ("GET", "/api/keys/1"), ("PUT", "/api/keys/1/notes"),
+    ("PUT", "/api/keys/1/status"), ("GET", "/api/logs/export"), ("GET", "/api/logs/x"),
+    ("POST", "/api/keys/add-async"), ("POST", "/api/keys/delete-async"),
+    ("POST", "/api/keys/validate-group"), ("POST", "/api/keys/test-multiple"),
+    ("GET", "/api/tasks"), ("GET", "/api/tasks/status"), ("GET", "/api/tasks/1"),
+    ("POST", "/api/tasks/1/cancel"),
+    ("GET", "/api/version"), ("GET", "/api/dashboard/stats"), ("GET", "/api/dashboard/chart"),
+    ("GET", "/api/dashboard/encryption-status"),
     ("PUT", "/api/settings"), ("GET", "/api/no-such-route"), ("PATCH", "/api/groups"),
 ]
 

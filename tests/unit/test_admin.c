@@ -128,8 +128,8 @@ test_routes(void **state)
 	assert_int_equal(ask(f, "PATCH", "/api/groups", ""), 405);
 	assert_code(f, "METHOD_NOT_ALLOWED");
 	assert_has(f, "Allow: GET, HEAD, POST, OPTIONS\r\n");
-	assert_int_equal(ask(f, "GET", "/api/groups/1", ""), 405);
-	assert_has(f, "Allow: PUT, DELETE, OPTIONS\r\n");
+	assert_int_equal(ask(f, "POST", "/api/groups/1", "{}"), 405);
+	assert_has(f, "Allow: GET, HEAD, PUT, DELETE, OPTIONS\r\n");
 	assert_int_equal(ask(f, "PUT", "/api/groups/x1", "{}"), 400);
 	assert_code(f, "BAD_REQUEST");
 	assert_int_equal(ask(f, "PUT", "/api/groups/99999999999999999999", "{}"), 400);
@@ -272,6 +272,52 @@ test_settings(void **state)
 	assert_string_equal(text(element(keys, 0), "type"), "int");
 }
 
+/* --- languages --- */
+
+static void
+test_languages(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *accept;
+		const char *message;
+	} cases[] = {
+	    {"en-US", "Success"}, {"en", "Success"},    {"EN-gb;q=0.1, ja", "Success"},
+	    {"ja-JP", "成功"},    {"zh-CN,en", "成功"}, {"fr, en", "成功"},
+	    {"eng", "成功"},      {"", "成功"},         {",", "成功"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char *accept = xasprintf("HTTP_ACCEPT_LANGUAGE=%s", cases[i].accept);
+		const char *const vars[] = {"HTTP_AUTHORIZATION=Bearer " AUTH, accept, NULL};
+		assert_int_equal(request(f, "GET", "/api/groups", STR(""), vars), 200);
+		assert_string_equal(text(f->json, "message"), cases[i].message);
+		free(accept);
+	}
+	const char *const ja[] = {"HTTP_AUTHORIZATION=Bearer " AUTH, "HTTP_ACCEPT_LANGUAGE=ja",
+				  NULL};
+	assert_int_equal(request(f, "GET", "/api/settings", STR(""), ja), 200);
+	assert_string_equal(text(element(data(f), 0), "category_name"), "基本");
+	assert_string_equal(text(element(data(f), 0), "category_id"), "basic");
+}
+
+/* Every message is there in every language, and speaks of what it is about. */
+static void
+test_translations(void **state)
+{
+	(void)state;
+	for (int id = 0; id < MSG__MAX; id++) {
+		struct req req = {.language = LANGUAGE_EN};
+		bool about = strstr(msg(&req, (enum msg)id), "{}") != NULL;
+		for (int lang = 0; lang < LANGUAGE__MAX; lang++) {
+			req.language = (enum language)lang;
+			const char *text = msg(&req, (enum msg)id);
+			assert_true(text[0] != '\0' && utf8_valid(str_of(text)));
+			assert_int_equal(strstr(text, "{}") != NULL, about);
+		}
+	}
+}
+
 /* --- health, integration --- */
 
 /* A responder that was started 3723 s ago. */
@@ -345,9 +391,10 @@ main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, kit_setup, kit_teardown)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_key_places), TEST(test_login),   TEST(test_throttle),
-	    TEST(test_routes),     TEST(test_headers), TEST(test_bodies),
-	    TEST(test_settings),   TEST(test_health),  TEST(test_integration),
+	    TEST(test_key_places), TEST(test_login),        TEST(test_throttle),
+	    TEST(test_routes),     TEST(test_headers),      TEST(test_bodies),
+	    TEST(test_settings),   TEST(test_health),       TEST(test_integration),
+	    TEST(test_languages),  TEST(test_translations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

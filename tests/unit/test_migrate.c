@@ -327,6 +327,8 @@ test_versions(void **state)
 	assert_non_null(strstr(info.text, "older version"));
 	/* What is missing is done, from where it stopped. */
 	sandbox_exec(db, "DROP INDEX idx_gptl_request_logs_group_time");
+	sandbox_exec(db, "DROP TABLE gptl_tasks");
+	sandbox_exec(db, "DROP TABLE gptl_task_input");
 	run_ok(db, NULL);
 	assert_int_equal(migrate_check(db, &info), ERR_OK);
 	db_close(db);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The two files of /api/dashboard: numbers, and what is said of secrets.
+ */
+#ifndef ADMIN_DASHBOARD_H
+#define ADMIN_DASHBOARD_H
+
+#include "admin-cgi/admin.h"
+
+/* The member `security_warnings`: weak or missing secrets, never the secret itself. */
+enum err out_security_warnings(struct req *req, struct db *db) MUST_CHECK;
+/* GET /api/dashboard/encryption-status */
+enum err encryption_status(struct req *req) MUST_CHECK;
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Long tasks: /api/keys/add-async, delete-async and validate-group put one into the
+ * DB, where the background finds it; /api/tasks looks at them and cancels.
+ */
+#include "admin-cgi/admin.h"
+
+#include "admin-cgi/multipart.h"
+#include "lib/clock.h"
+#include "lib/json.h"
+#include "lib/limits.h"
+#include "lib/task.h"
+
+#define LIST_MAX 100
+/* How long one that has ended is "the" task of /api/tasks/status. */
+#define SHOWN_US INT64_C(3600000000)
+
+/* --- showing --- */
+
+static void
+out_result(struct buf *b, const struct task_row *t)
+{
+	int64_t others = t->processed - t->good;
+
+	out_open(b, "result", '{');
+	if (str_is(t->type, "KEY_VALIDATION")) {
+		out_int(b, "total_keys", t->processed);
+		out_int(b, "valid_keys", t->good);
+		out_int(b, "invalid_keys", others);
+	} else {
+		bool import = str_is(t->type, "KEY_IMPORT");
+		out_int(b, import ? "added_count" : "deleted_count", t->good);
+		out_int(b, "ignored_count", others);
+	}
+	out_close(b, '}');
+}
+
+static void
+out_task(struct buf *b, const struct task_row *t)
+{
+	int64_t began = t->started_at > 0 ? t->started_at : t->created_at;
+
+	out_open(b, NULL, '{');
+	out_int(b, "id", t->id);
+	out_str(b, "task_type", t->type);
+	out_str(b, "state", t->state);
+	out_bool(b, "is_running", task_is_active(t));
+	out_int(b, "group_id", t->group_id);
+	out_str(b, "group_name", t->group_name);
+	out_int(b, "processed", t->processed);
+	out_int(b, "total", t->total);
+	if (!task_is_active(t) && t->error.n == 0)
+		out_result(b, t);
+	if (t->error.n > 0)
+		out_str(b, "error", t->error);
+	out_time(b, "started_at", began);
+	if (t->finished_at > 0) {
+		out_time(b, "finished_at", t->finished_at);
+		buf_printf(b, ",\"duration_seconds\":%.3f", (double)(t->finished_at - began) / 1e6);
+	}
+	out_close(b, '}');
+}
+
+static enum err
+read_group_filter(struct req *req, int64_t *ret)
+{
+	struct str text = req_query(req, "group_id");
+
+	*ret = 0;
+	if (text.n > 0 && !str_to_i64(text, 1, INT64_MAX, ret))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"group_id\" must be a number above 0");
+	return ERR_OK;
+}
+
+static enum err
+find_tasks(struct req *req, struct task_row **ret, size_t *ret_n)
+{
+	int64_t group_id;
+	struct db *db;
+
+	enum err e = read_group_filter(req, &group_id);
+	if (e == ERR_OK)
+		e = req_db(req, &db);
+	return e == ERR_OK ? task_list(db, group_id, LIST_MAX, &req->arena, ret, ret_n) : e;
+}
+
+/* The newest that is not over, else the newest that ended lately. */
+static const struct task_row *
+current(const struct task_row *tasks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (task_is_active(&tasks[i]))
+			return &tasks[i];
+	if (n > 0 && tasks[0].finished_at > clock_wall_us() - SHOWN_US)
+		return &tasks[0];
+	return NULL;
+}
+
+static enum err
+status(struct req *req)
+{
+	struct task_row *tasks;
+	size_t n;
+
+	enum err e = find_tasks(req, &tasks, &n);
+	if (e != ERR_OK)
+		return e;
+	const struct task_row *t = current(tasks, n);
+	if (t != NULL) {
+		out_task(&req->data, t);
+		return ERR_OK;
+	}
+	buf_cstr(&req->data, "{\"task_type\":\"\",\"is_running\":false,\"processed\":0,\"total\":0,"
+			     "\"started_at\":\"0001-01-01T00:00:00Z\"}");
+	return ERR_OK;
+}
+
+static enum err
+list(struct req *req)
+{
+	struct task_row *tasks;
+	size_t n;
+
+	enum err e = find_tasks(req, &tasks, &n);
+	if (e != ERR_OK)
+		return e;
+	out_open(&req->data, NULL, '[');
+	for (size_t i = 0; i < n; i++)
+		out_task(&req->data, &tasks[i]);
+	out_close(&req->data, ']');
+	return ERR_OK;
+}
+
+static enum err
+show(struct req *req)
+{
+	struct task_row task;
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = task_get(db, req->ids[0], &req->arena, &task, &req->info);
+	if (e == ERR_OK)
+		out_task(&req->data, &task);
+	return e;
+}
+
+static enum err
+cancel(struct req *req)
+{
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = task_cancel(db, req->ids[0], &req->info);
+	if (e == ERR_OK)
+		e = show(req);
+	req->message = MSG_TASK_CANCELLED;
+	return e;
+}
+
+/* --- starting --- */
+
+struct order {
+	int64_t group_id;
+	struct str text;
+};
+
+static enum err
+read_upload(struct req *req, struct multipart *m, struct order *ret)
+{
+	struct part part;
+	bool file = false;
+	enum err e;
+
+	*ret = (struct order){0};
+	while (multipart_next(m, &part, &e)) {
+		if (str_is(part.name, "group_id") &&
+		    !str_to_i64(str_trim(part.value), 1, INT64_MAX, &ret->group_id))
+			return err_set(&req->info, ERR_BAD_REQUEST,
+				       "\"group_id\" must be a number above 0");
+		if (!str_is(part.name, "file"))
+			continue;
+		if (part.filename.n < 4 ||
+		    !str_iis(str_from(part.filename, part.filename.n - 4), ".txt"))
+			return err_set(&req->info, ERR_VALIDATION, "the file must be a .txt file");
+		ret->text = part.value;
+		file = true;
+	}
+	if (e != ERR_OK)
+		return err_set(&req->info, e, "the form cannot be read");
+	if (ret->group_id == 0 || !file)
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "the form must have the fields \"group_id\" and \"file\"");
+	return ERR_OK;
+}
+
+static enum err
+read_order(struct req *req, bool uploads, struct order *ret)
+{
+	struct json_object *body;
+	struct multipart m;
+
+	if (uploads && multipart_init(&m, cgi_var(req->envp, "CONTENT_TYPE"), req->body))
+		return read_upload(req, &m, ret);
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = req_id(req, body, "group_id", &ret->group_id);
+	return e == ERR_OK ? req_text(req, body, "keys_text", &ret->text) : e;
+}
+
+static enum err
+start_keys(struct req *req, enum task_type type)
+{
+	struct task_row task;
+	struct key_text keys;
+	struct order order;
+	struct crypt *crypt;
+	struct db *db;
+
+	enum err e = read_order(req, type == TASK_IMPORT, &order);
+	if (e == ERR_OK)
+		e = key_text_parse(order.text, LIMIT_TASK_KEYS, &req->arena, &keys, &req->info);
+	if (e == ERR_OK)
+		e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &crypt);
+	if (e == ERR_OK)
+		e = task_add(db, crypt, order.group_id, type, &keys, &req->arena, &task,
+			     &req->info);
+	if (e != ERR_OK)
+		return e;
+	out_task(&req->data, &task);
+	req->message = MSG_TASK_STARTED;
+	return ERR_OK;
+}
+
+static enum err
+add_async(struct req *req)
+{
+	return start_keys(req, TASK_IMPORT);
+}
+
+static enum err
+delete_async(struct req *req)
+{
+	return start_keys(req, TASK_DELETE);
+}
+
+static enum err
+validate_group(struct req *req)
+{
+	struct json_object *body;
+	struct str which = STR("");
+	struct task_row task;
+	int64_t group_id;
+	struct db *db;
+
+	enum err e = req_json(req, &body);
+	if (e == ERR_OK)
+		e = req_id(req, body, "group_id", &group_id);
+	if (e != ERR_OK)
+		return e;
+	struct json_object *value = json_get(body, "status");
+	if (value != NULL && !json_get_text(value, &which))
+		return err_set(&req->info, ERR_INVALID_JSON, "\"status\" must be a string");
+	if (which.n > 0 && !str_is(which, "active") && !str_is(which, "invalid"))
+		return err_set(&req->info, ERR_VALIDATION,
+			       "\"status\" must be \"active\" or \"invalid\"");
+	e = req_db(req, &db);
+	if (e != ERR_OK)
+		return e;
+	req_write_back(req); /* the filter is on the column */
+	e = task_add_validation(db, group_id, which, &req->arena, &task, &req->info);
+	if (e != ERR_OK)
+		return e;
+	out_task(&req->data, &task);
+	req->message = MSG_TASK_STARTED;
+	return ERR_OK;
+}
+
+const struct route routes_tasks[] = {
+    {METHOD_POST, "/api/keys/add-async", add_async, false},
+    {METHOD_POST, "/api/keys/delete-async", delete_async, false},
+    {METHOD_POST, "/api/keys/validate-group", validate_group, false},
+    {METHOD_GET, "/api/tasks", list, false},
+    {METHOD_GET, "/api/tasks/status", status, false},
+    {METHOD_GET, "/api/tasks/{id}", show, false},
+    {METHOD_POST, "/api/tasks/{id}/cancel", cancel, false},
+    {0},
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Keys in the DB looked at: counted, paged for people, walked through in order of
+ * their ids for what goes over all of them; and what is noted beside one.
+ */
+#include "lib/key.h"
+
+#include "lib/clock.h"
+#include "lib/limits.h"
+#include "lib/str.h"
+#include "lib/where.h"
+
+/* --- counting and listing --- */
+
+enum err
+key_counts(struct db *db, int64_t group_id, struct key_counts *ret)
+{
+	struct key_counts counts = {0};
+	struct db_rows *rows = NULL;
+	enum err e =
+	    db_query(db, "SELECT status, COUNT(*) FROM api_keys WHERE group_id = ? GROUP BY status",
+		     DB_ARGS(db_int(group_id)), &rows);
+
+	while (e == ERR_OK && db_next(rows, &e)) {
+		struct str status = db_col_text(rows, 0);
+		int64_t n = db_col_int(rows, 1);
+		counts.total += n;
+		if (str_is(status, "active"))
+			counts.active += n;
+		else if (str_is(status, "disabled"))
+			counts.disabled += n;
+		else
+			counts.invalid += n;
+	}
+	db_rows_done(rows);
+	if (e == ERR_OK)
+		*ret = counts;
+	return e;
+}
+
+static void
+read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, struct arena *arena,
+	 struct key_row *ret)
+{
+	buf_clear(plain);
+	ret->readable =
+	    crypt_decrypt(crypt, db_col_text(rows, 2), plain) == ERR_OK && buf_err(plain) == ERR_OK;
+	ret->id = db_col_int(rows, 0);
+	ret->group_id = db_col_int(rows, 1);
+	ret->value = ret->readable ? arena_str(arena, buf_view(plain)) : STR(KEY_UNREADABLE);
+	ret->hash = arena_str(arena, db_col_text(rows, 3));
+	ret->status = arena_str(arena, db_col_text(rows, 4));
+	ret->notes = arena_str(arena, db_col_text(rows, 5));
+	ret->request_count = db_col_int(rows, 6);
+	ret->failure_count = db_col_int(rows, 7);
+	ret->last_used_at = db_col_time(rows, 8);
+	ret->created_at = db_col_time(rows, 9);
+	ret->updated_at = db_col_time(rows, 10);
+	ret->reason = arena_str(arena, db_col_text(rows, 11));
+}
+
+#define PAGE_COLUMNS                                                                               \
+	"SELECT id, group_id, key_value, key_hash, status, notes, request_count, failure_count, "  \
+	"last_used_at, created_at, updated_at, gptl_disabled_reason"
+
+static void
+add_filters(struct where *w, const struct key_query *q)
+{
+	where_arg(w, " FROM api_keys WHERE group_id = ?", db_int(q->group_id));
+	if (q->status.n > 0)
+		where_arg(w, " AND status = ?", db_text(q->status));
+	if (q->hash.n > 0)
+		where_arg(w, " AND key_hash = ?", db_text(q->hash));
+}
+
+static enum err
+count_page(struct db *db, const struct key_query *q, int64_t *ret)
+{
+	struct where w;
+
+	where_init(&w);
+	where_text(&w, "SELECT COUNT(*)");
+	add_filters(&w, q);
+	enum err e = where_query_int(&w, db, ret);
+	where_done(&w);
+	return e;
+}
+
+/* Up to `limit` rows of a query of PAGE_COLUMNS. */
+static enum err
+read_rows(struct db *db, const struct crypt *crypt, const struct where *w, size_t limit,
+	  struct arena *arena, struct key_row *list, size_t *ret_n)
+{
+	struct db_rows *rows = NULL;
+	struct buf plain;
+	size_t n = 0;
+
+	buf_init(&plain, LIMIT_KEY_BYTES);
+	enum err e = where_query(w, db, &rows);
+	while (e == ERR_OK && n < limit && db_next(rows, &e))
+		read_row(rows, crypt, &plain, arena, &list[n++]);
+	db_rows_done(rows);
+	wipe(plain.p, plain.n);
+	buf_done(&plain);
+	*ret_n = n;
+	return e;
+}
+
+enum err
+key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, struct arena *arena,
+	 struct key_row **ret, size_t *ret_n, int64_t *ret_total)
+{
+	struct key_row *list = arena_alloc(arena, (size_t)q->limit * sizeof(*list));
+	struct where w;
+	int64_t total = 0;
+	size_t n = 0;
+
+	enum err e = count_page(db, q, &total);
+	if (e != ERR_OK)
+		return e;
+	where_init(&w);
+	where_text(&w, PAGE_COLUMNS);
+	add_filters(&w, q);
+	/* Elsewhere NULL, which is "never used", counts as the smallest. */
+	if (db_dialect(db) == DB_PGSQL)
+		where_text(&w, " ORDER BY last_used_at DESC NULLS LAST, id DESC");
+	else
+		where_text(&w, " ORDER BY last_used_at DESC, id DESC");
+	where_arg(&w, " LIMIT ?", db_int(q->limit));
+	where_arg(&w, " OFFSET ?", db_int(q->offset));
+
+	e = read_rows(db, crypt, &w, (size_t)q->limit, arena, list, &n);
+	where_done(&w);
+	if (e != ERR_OK)
+		return e;
+	*ret = list;
+	*ret_n = n;
+	*ret_total = total;
+	return ERR_OK;
+}
+
+enum err
+key_scan(struct db *db, const struct crypt *crypt, const struct key_query *q, int64_t after_id,
+	 struct arena *arena, struct key_row **ret, size_t *ret_n)
+{
+	struct key_row *list = arena_alloc(arena, (size_t)q->limit * sizeof(*list));
+	struct where w;
+
+	where_init(&w);
+	where_text(&w, PAGE_COLUMNS);
+	add_filters(&w, q);
+	where_arg(&w, " AND id > ?", db_int(after_id));
+	where_arg(&w, " ORDER BY id LIMIT ?", db_int(q->limit));
+	enum err e = read_rows(db, crypt, &w, (size_t)q->limit, arena, list, ret_n);
+	where_done(&w);
+	*ret = list;
+	return e;
+}
+
+enum err
+key_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
+	struct key_row *ret, struct errinfo *info)
+{
+	struct where w;
+	size_t n = 0;
+
+	where_init(&w);
+	where_text(&w, PAGE_COLUMNS);
+	where_arg(&w, " FROM api_keys WHERE id = ?", db_int(id));
+	enum err e = read_rows(db, crypt, &w, 1, arena, ret, &n);
+	where_done(&w);
+	if (e == ERR_OK && n == 0)
+		return err_set(info, ERR_NOT_FOUND, "there is no key %lld", (long long)id);
+	return e;
+}
+
+/* --- what is noted beside a key --- */
+
+static size_t
+count_chars(struct str s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* `sql` sets a column to the text, updated_at, and names the row. */
+static enum err
+set_text(struct db *db, const char *sql, const char *field, int64_t id, struct str text,
+	 struct errinfo *info)
+{
+	int64_t changed = 0;
+
+	text = str_trim(text);
+	if (!utf8_valid(text) || count_chars(text) > LIMIT_NOTE_CHARS)
+		return err_set(info, ERR_VALIDATION, "\"%s\" may have %d characters at most", field,
+			       LIMIT_NOTE_CHARS);
+	enum err e = db_exec(db, sql, DB_ARGS(db_text(text), db_time(clock_wall_us()), db_int(id)),
+			     &changed);
+	if (e == ERR_OK && changed == 0)
+		return err_set(info, ERR_NOT_FOUND, "there is no key %lld", (long long)id);
+	return e;
+}
+
+enum err
+key_set_notes(struct db *db, int64_t id, struct str notes, struct errinfo *info)
+{
+	return set_text(db, "UPDATE api_keys SET notes = ?, updated_at = ? WHERE id = ?", "notes",
+			id, notes, info);
+}
+
+enum err
+key_set_reason(struct db *db, int64_t id, struct str reason, struct errinfo *info)
+{
+	return set_text(db,
+			"UPDATE api_keys SET gptl_disabled_reason = ?, updated_at = ? WHERE id = ?",
+			"reason", id, reason, info);
+}
