@@ -160,7 +160,7 @@ read_copy(struct req *req, enum group_copy_keys *ret)
 static enum err
 copy(struct req *req)
 {
-	enum group_copy_keys which;
+	enum group_copy_keys which = GROUP_COPY_ALL;
 	struct group_row group;
 	struct str app_url;
 	struct db *db;
@@ -216,9 +216,9 @@ read_order(struct req *req, struct group_sort **ret, size_t *ret_n)
 static enum err
 reorder(struct req *req)
 {
-	struct group_sort *items;
+	struct group_sort *items = NULL;
 	struct db *db;
-	size_t n;
+	size_t n = 0;
 
 	enum err e = read_order(req, &items, &n);
 	if (e == ERR_OK)

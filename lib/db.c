@@ -75,6 +75,21 @@ db_settle(struct db *db)
 	db->driver->settle(db);
 }
 
+void
+db_bulk(struct db *db, bool on)
+{
+	/* KiB; 2000 is SQLite's own default. */
+	const char *size = on ? "PRAGMA cache_size = -16384" : "PRAGMA cache_size = -2000";
+
+	if (db_dialect(db) != DB_SQLITE)
+		return;
+	/* Without it everything works, slower. */
+	enum err e = db_script(db, size);
+	if (e == ERR_OK && !on)
+		e = db_script(db, "PRAGMA shrink_memory");
+	(void)e;
+}
+
 enum db_dialect
 db_dialect(const struct db *db)
 {

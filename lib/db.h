@@ -35,6 +35,9 @@ void db_close(struct db *db); /* NULL is fine */
  * write-ahead log into the database file, so that a stopped installation can be
  * copied as one file. Programs of one request leave that to others. */
 void db_settle(struct db *db);
+/* Much is going to be written at random places, or that is over: SQLite's page cache,
+ * small else, would be written out and read again all the time. */
+void db_bulk(struct db *db, bool on);
 enum db_dialect db_dialect(const struct db *db);
 /* What the last failed call on this connection said; never bound values. */
 const char *db_error(const struct db *db);

@@ -24,6 +24,9 @@
 #define KEYS_WITH_HASH(column)                                                                     \
 	"SELECT " column " FROM api_keys WHERE +group_id = ? AND key_hash IN (" Q50 ")"
 
+/* So many at once are worth more memory. */
+#define BULK_KEYS 1000
+
 #define INSERT_ROWS 20
 #define COLUMNS                                                                                    \
 	"INSERT INTO api_keys (key_value, key_hash, group_id, status, notes, request_count, "      \
@@ -251,11 +254,15 @@ key_add(struct db *db, const struct crypt *crypt, int64_t group_id, const struct
 	size_t n, size_t *ret_added, struct errinfo *info)
 {
 	size_t added = 0;
-	enum err e = db_begin(db);
+	enum err e;
 
-	if (e != ERR_OK)
-		return e;
-	e = finish(db, key_add_within(db, crypt, group_id, keys, n, &added, info));
+	if (n >= BULK_KEYS)
+		db_bulk(db, true);
+	e = db_begin(db);
+	if (e == ERR_OK)
+		e = finish(db, key_add_within(db, crypt, group_id, keys, n, &added, info));
+	if (n >= BULK_KEYS)
+		db_bulk(db, false);
 	if (e == ERR_OK)
 		*ret_added = added;
 	return e;

@@ -20,7 +20,7 @@
 #define BATCH   100
 #define WAIT_MS 50
 /* How long a transaction may go on to take further portions: others write too. */
-#define WRITE_US 60000
+#define WRITE_US 100000
 
 /* A validation under way. */
 struct validation {
@@ -41,6 +41,7 @@ struct task_runner {
 	struct db *db;
 	const struct crypt *crypt;
 	struct validation *validations;
+	bool bulk; /* the DB was told that much is written */
 };
 
 struct task_runner *
@@ -73,6 +74,8 @@ task_runner_free(struct task_runner *r)
 		return;
 	while (r->validations != NULL)
 		validation_free(r, r->validations);
+	if (r->bulk)
+		db_bulk(r->db, false);
 	free(r);
 }
 
@@ -408,6 +411,10 @@ task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us, const v
 
 	do {
 		e = active_tasks(r->db, ids, &n);
+		if (e == ERR_OK && r->bulk != (n > 0)) {
+			r->bulk = n > 0;
+			db_bulk(r->db, r->bulk);
+		}
 		for (size_t i = 0; i < n && e == ERR_OK && (stop == NULL || !*stop); i++) {
 			struct task_row task;
 			struct arena arena;
