@@ -130,9 +130,12 @@ pgsql_kit_start_server(void)
 void
 pgsql_kit_stop_server(void)
 {
+	if (kit.pid == 0)
+		return;
 	assert_int_equal(kill(kit.pid, SIGQUIT), 0);
 	assert_int_equal(waitpid(kit.pid, NULL, 0), kit.pid);
 	(void)fclose(kit.log);
+	kit.pid = 0;
 }
 
 static void
