@@ -32,7 +32,7 @@ page=$build/page
 # --- packages and build ---
 
 PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata curl
-	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev
+	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libhiredis-dev libevent-dev
 	libsqlite3-dev libssl-dev zlib1g-dev uthash-dev
 	libmariadb-dev libpq-dev libhiredis-dev"
 

@@ -105,6 +105,8 @@ find_group_fresh(struct exchange *x, struct str name, struct errinfo *info)
 		return e;
 	refresh(x, version);
 	x->group = snapshot_group(x->snapshot, name);
+	if (x->snapshot->version < version)
+		return err_set(info, ERR_POOL, "a newer configuration cannot be read now");
 	info->text[0] = '\0';
 	return find_group(x, name, info);
 }

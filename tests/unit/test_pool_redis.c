@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <sys/socket.h>
 
 static struct redis_server server;
 
@@ -461,6 +462,45 @@ test_loop_last_words(void **state)
 	expect_counts(o->pool, GROUP, 2, 0, 1, 0);
 }
 
+static int
+free_port(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, n), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &n), 0);
+	close(fd);
+	return ntohs(addr.sin_port);
+}
+
+/* By a host's name, which only opening resolves, as an ACL user. */
+static void
+test_tcp(void **state)
+{
+	struct own *o = *state;
+	AUTO_FREE
+	char *port = xasprintf("%d", free_port());
+	const char *const more[] = {"--port", port, NULL};
+	AUTO_FREE
+	char *dsn = xasprintf("redis://worker:pass%%40word@localhost:%s/1", port);
+
+	NEEDS_SERVER(o);
+	start(more);
+	assert_true(redis_server_say(&server, "ACL SETUSER worker on >pass@word ~gptl:* "
+					      "&gptl:* +@all -config"));
+	pool_close(o->pool);
+	o->pool = open_dsn(o, dsn);
+	add_keys(o->pool, GROUP, 1, 3);
+	pool_attach(o->pool, o->base);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(loop_pick(o).p.key_id, 1 + i % 3);
+	expect_counts(o->pool, GROUP, 3, 0, 0, 0);
+	start(NULL);
+}
+
 static void *
 pick_beside_the_loop(void *arg)
 {
@@ -518,6 +558,7 @@ main(void)
 	    TEST(test_loop_loses_the_server),
 	    TEST(test_loop_last_words),
 	    TEST(test_loop_and_another_thread),
+	    TEST(test_tcp),
 	};
 
 	return _cmocka_run_group_tests("pool_redis", tests, ARRAY_LEN(tests), NULL, end_server);
