@@ -40,7 +40,8 @@ PACKAGES=(
 	build-essential autoconf automake pkg-config
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
 	libssl-dev zlib1g-dev libcmocka-dev uthash-dev
-	lighttpd nginx-light apache2 libapache2-mod-fcgid caddy curl ca-certificates openssl sqlite3 procps
+	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
+	curl ca-certificates openssl sqlite3 procps
 	python3 python3-venv
 	shellcheck clang-format cppcheck
 )
