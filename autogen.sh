@@ -1,4 +1,6 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
+#
 # Makes ./configure from a checkout. Needs autoconf, automake and pkg-config.
 #
 # It also lists the vendors: every lib/channel_NAME.c is a channel, so that one is

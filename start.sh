@@ -33,7 +33,8 @@ page=$build/page
 
 PACKAGES="build-essential autoconf automake pkg-config ca-certificates tzdata curl
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev
-	libsqlite3-dev libssl-dev zlib1g-dev uthash-dev"
+	libsqlite3-dev libssl-dev zlib1g-dev uthash-dev
+	libmariadb-dev"
 
 install_packages() {
 	command -v dpkg-query >/dev/null || return 0

@@ -9,9 +9,9 @@
  */
 #include "admin-cgi/admin.h"
 
-#include "admin-cgi/cors.h"
 #include "admin-cgi/throttle.h"
 #include "lib/clock.h"
+#include "lib/cors.h"
 #include "lib/limits.h"
 #include "lib/log.h"
 
@@ -24,8 +24,7 @@
 void
 admin_init(struct admin *a, const struct conf *conf, const struct route *const *tables)
 {
-	AUTO_FREE
-	char *path = conf_path(conf, "run/logins");
+	AUTO_FREE char *path = conf_path(conf, "run/logins");
 
 	*a = (struct admin){.conf = conf, .tables = tables, .throttle = throttle_open(path)};
 }
@@ -210,6 +209,19 @@ read_body(struct req *req, bool keep)
 
 /* --- serving --- */
 
+/* Adds the CORS headers. Any OPTIONS is a preflight: no route has that method. */
+static bool
+is_preflight(struct req *req)
+{
+	const struct conf *conf = req->admin->conf;
+
+	cors_fields(conf, req->envp, &req->headers);
+	if (!conf->enable_cors || req->method != METHOD_OPTIONS)
+		return false;
+	cors_preflight_fields(conf, req->envp, &req->headers);
+	return true;
+}
+
 /* Everything up to the answer. A preflight is answered without a key, as no browser
  * sends one. */
 static enum err
@@ -219,7 +231,7 @@ handle(struct req *req)
 	unsigned allowed;
 
 	enum err e = cgi_target(req->envp, &req->target, &req->info);
-	if (e == ERR_OK && cors_add(req)) {
+	if (e == ERR_OK && is_preflight(req)) {
 		req_bare(req, 204);
 		return read_body(req, false);
 	}

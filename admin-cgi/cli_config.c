@@ -7,11 +7,14 @@
 
 #include "lib/db.h"
 #include "lib/migrate.h"
+#include "lib/pool.h"
 #include "lib/setting.h"
 #include "lib/str.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
+
+#define WARNING_MAX 4096
 
 /* --- check-config --- */
 
@@ -56,6 +59,29 @@ print_database(const struct conf *conf, struct errinfo *info)
 	return e;
 }
 
+/* Of the embedded pool there is nothing to tell, and it may be in use. */
+static enum err
+print_pool(const struct conf *conf, struct errinfo *info)
+{
+	struct pool *p = NULL;
+	struct buf warning;
+	enum err e;
+
+	if (conf->redis_dsn == NULL)
+		return ERR_OK;
+	e = pool_open(conf, &p, info);
+	if (e != ERR_OK)
+		return e;
+	puts("Redis: answers");
+	buf_init(&warning, WARNING_MAX);
+	pool_warning(p, &warning);
+	if (warning.n > 0)
+		fprintf(stderr, "gpt-load: warning: %s\n", buf_text(&warning));
+	buf_done(&warning);
+	pool_close(p);
+	return ERR_OK;
+}
+
 int
 cli_check_config(struct conf *conf, int argc, char **argv)
 {
@@ -71,6 +97,8 @@ cli_check_config(struct conf *conf, int argc, char **argv)
 	print_variables(conf);
 	putchar('\n');
 	e = print_database(conf, &info);
+	if (e == ERR_OK)
+		e = print_pool(conf, &info);
 	if (e != ERR_OK)
 		return cli_error(e, &info);
 	if (conf->unknown != NULL)

@@ -7,7 +7,6 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/admin.c admin-cgi/admin.h \
 	admin-cgi/auth.c \
 	admin-cgi/channels.c \
-	admin-cgi/cors.c admin-cgi/cors.h \
 	admin-cgi/group_out.c admin-cgi/group_out.h \
 	admin-cgi/groups.c \
 	admin-cgi/health.c \

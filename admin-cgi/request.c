@@ -114,8 +114,7 @@ req_crypt(struct req *req, struct crypt **ret)
 	struct admin *a = req->admin;
 
 	if (a->crypt == NULL) {
-		AUTO_FREE
-		char *cache = conf_path(a->conf, CRYPT_CACHE_FILE);
+		AUTO_FREE char *cache = conf_path(a->conf, CRYPT_CACHE_FILE);
 		enum err e = crypt_new(&a->crypt, a->conf->encryption_key, cache, &req->info);
 		if (e != ERR_OK)
 			return e;

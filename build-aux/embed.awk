@@ -2,15 +2,19 @@
 #
 # Writes a C header with the files given as arguments in it, so that a program
 # needs none of them at run time:
-#	awk -f embed.awk FILE... >sql_text.h
+#	awk [-v table=NAME -v from=FOLDER] -f embed.awk FILE... >sql_text.h
 # Each row of the table is the file's name (without its folder) and its text.
 
 BEGIN {
-	print "/* Made by build-aux/embed.awk; edit the files under sql/ instead. */"
+	if (table == "") {
+		table = "sql_texts"
+		from = "sql/"
+	}
+	print "/* Made by build-aux/embed.awk; edit the files under " from " instead. */"
 	print "static const struct {"
 	print "\tconst char *name;"
 	print "\tconst char *text;"
-	print "} sql_texts[] = {"
+	print "} " table "[] = {"
 }
 
 FNR == 1 {

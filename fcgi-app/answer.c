@@ -6,6 +6,7 @@
  */
 #include "fcgi-app/responder.h"
 #include "lib/cgi.h"
+#include "lib/cors.h"
 #include "lib/log.h"
 
 #include <zlib.h>
@@ -42,44 +43,9 @@ is_ours_to_say(struct str name)
 static bool
 named_in_connection(const struct headers *h, struct str name)
 {
-	for (size_t i = 0; i < h->n; i++) {
-		struct str rest = h->v[i].value;
-		struct str token;
+	struct str listed;
 
-		if (!str_iis(h->v[i].name, "connection"))
-			continue;
-		while (str_split(&rest, ',', &token))
-			if (str_ieq(str_trim(token), name))
-				return true;
-	}
-	return false;
-}
-
-static bool
-in_list(const char *list, struct str item)
-{
-	struct str rest = str_of(list);
-	struct str one;
-
-	while (str_split(&rest, ',', &one)) {
-		one = str_trim(one);
-		if (str_is(one, "*") || str_eq(one, item))
-			return true;
-	}
-	return false;
-}
-
-/* The Origin to be allowed; empty when CORS says nothing here. */
-static struct str
-allowed_origin(const struct exchange *x)
-{
-	const struct conf *conf = x->w->conf;
-	struct str origin = cgi_var(x->req->envp, "HTTP_ORIGIN");
-
-	if (!conf->enable_cors || origin.n == 0 || !header_value_valid(origin) ||
-	    !in_list(conf->allowed_origins, origin))
-		return (struct str){NULL, 0};
-	return origin;
+	return headers_get(h, "connection", &listed) && str_listed(listed, name);
 }
 
 static void
@@ -90,19 +56,6 @@ field(struct buf *b, const char *name, struct str value)
 	buf_cstr(b, "\r\n");
 }
 
-static void
-cors_fields(const struct exchange *x, struct buf *b)
-{
-	struct str origin = allowed_origin(x);
-
-	if (origin.n == 0)
-		return;
-	field(b, "Access-Control-Allow-Origin", origin);
-	field(b, "Vary", STR("Origin"));
-	if (x->w->conf->allow_credentials)
-		field(b, "Access-Control-Allow-Credentials", STR("true"));
-}
-
 static struct str
 value_for_client(struct exchange *x, const struct header *h)
 {
@@ -110,9 +63,8 @@ value_for_client(struct exchange *x, const struct header *h)
 
 	if (c == NULL || c->client_header == NULL)
 		return h->value;
-	return c->client_header(
-	    h, str_of(arena_printf(x->arena, "/proxy/" STR_FMT, STR_ARG(x->named->name))),
-	    cgi_var(x->req->envp, "HTTP_X_GOOG_API_CLIENT"), x->arena);
+	return c->client_header(h, str_of(ARENA_CONCAT(x->arena, STR("/proxy/"), x->named->name)),
+				cgi_var(x->req->envp, "HTTP_X_GOOG_API_CLIENT"), x->arena);
 }
 
 static void
@@ -133,7 +85,7 @@ end_head(struct exchange *x, struct buf *b)
 void
 answer_head(struct exchange *x, int status, const struct headers *h, int64_t body_len, bool streams)
 {
-	bool cors = allowed_origin(x).n > 0;
+	bool cors = cors_allows(x->w->conf, x->req->envp);
 	struct buf b;
 
 	begin_head(&b, status);
@@ -155,7 +107,7 @@ answer_head(struct exchange *x, int status, const struct headers *h, int64_t bod
 		buf_printf(&b, "Content-Length: %lld\r\n", (long long)body_len);
 	if (streams)
 		field(&b, "X-Accel-Buffering", STR("no"));
-	cors_fields(x, &b);
+	cors_fields(x->w->conf, x->req->envp, &b);
 	end_head(x, &b);
 }
 
@@ -169,7 +121,7 @@ own_head(struct exchange *x, struct buf *b, int status, const char *content_type
 	buf_printf(b, "Content-Length: %zu\r\n", n);
 	field(b, "Cache-Control", STR("no-store"));
 	field(b, "X-Content-Type-Options", STR("nosniff"));
-	cors_fields(x, b);
+	cors_fields(x->w->conf, x->req->envp, b);
 }
 
 static void
@@ -219,21 +171,11 @@ answer_error(struct exchange *x, enum err e, const char *message, int retry_afte
 void
 answer_preflight(struct exchange *x)
 {
-	const struct conf *conf = x->w->conf;
-	struct str asked = cgi_var(x->req->envp, "HTTP_ACCESS_CONTROL_REQUEST_HEADERS");
-	bool any = strcmp(conf->allowed_headers, "*") == 0;
 	struct buf b;
 
 	begin_head(&b, 204);
-	cors_fields(x, &b);
-	if (allowed_origin(x).n > 0) {
-		field(&b, "Access-Control-Allow-Methods", str_of(conf->allowed_methods));
-		if (!any)
-			field(&b, "Access-Control-Allow-Headers", str_of(conf->allowed_headers));
-		else if (asked.n > 0 && header_value_valid(asked))
-			field(&b, "Access-Control-Allow-Headers", asked);
-		field(&b, "Access-Control-Max-Age", STR("600"));
-	}
+	cors_fields(x->w->conf, x->req->envp, &b);
+	cors_preflight_fields(x->w->conf, x->req->envp, &b);
 	end_head(x, &b);
 }
 

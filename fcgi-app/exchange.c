@@ -261,10 +261,8 @@ what_is_overdue(const struct exchange *x)
 	int64_t now = clock_mono_us();
 	bool final;
 
-	/* While the client does not read, the provider's silence is not its fault. */
 	if (bounded_as_stream(x))
-		return now >= idle_deadline(x) && !client_is_full(&x->req->client) ? OVERDUE_STREAM
-										   : OVERDUE_NOT;
+		return now >= idle_deadline(x) ? OVERDUE_STREAM : OVERDUE_NOT;
 	if (x->group == NULL)
 		return OVERDUE_NOT;
 	if (now >= request_deadline(x))
@@ -282,6 +280,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	/* While the client does not read, the provider's silence is not its fault. */
+	if (client_is_full(&x->req->client))
+		x->last_byte_us = clock_mono_us();
 	x->overdue = what_is_overdue(x);
 	if (x->overdue != OVERDUE_NOT) {
 		try_overdue(x);

@@ -2,47 +2,35 @@
  *
  * From a connection of the web server to a struct request. libfcgi parses the
  * records, but its reading blocks; so the loop looks first (MSG_PEEK, at record
- * headers only) whether the request is there whole, and lets libfcgi parse it at
- * once if so. What is not whole, or larger than LOOK_AHEAD_BYTES, goes to a reader
- * thread, which may block, and comes back through one queue: half a request costs
- * a parked thread, never the loop.
- *
- * libfcgi is handed an accepted descriptor by setting `ipcFd` and `keepConnection`
- * of a fresh FCGX_Request: FCGX_Accept_r() then reads instead of accepting. That
- * happens in parse() and nowhere else; its stream buffers (17 KB) are freed before
- * the exchange begins.
+ * headers only) whether the request is there whole, and lets libfcgi parse it when it
+ * is. Half a request costs a descriptor and nothing else: the loop looks again when
+ * more has come. What is larger than LOOK_AHEAD_BYTES goes to a reader thread, which
+ * may block, and comes back through one queue.
  */
 #include "fcgi-app/responder.h"
 
 #include <errno.h>
 #include <fastcgi.h>
-#include <fcgiapp.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "lib/cgi.h"
 
 #define LOOK_AHEAD_BYTES 65536
 /* Connections taken in one turn of the loop. */
 #define ACCEPTS_A_TURN 64
 /* How long accepting pauses when descriptors are out. */
 #define ACCEPT_PAUSE_MS 100
-/* First chunk of a request's arena: variables and headers of an ordinary one. */
-#define REQUEST_ARENA_BYTES 4096
-/* Steps of an in-memory body of unknown length. */
-#define BODY_STEP_BYTES 16384
 
 /* An accepted connection that says nothing yet, or waits for a reader. */
 struct waiting {
 	struct intake *in;
 	struct event event;
 	int fd;
-	STAILQ_ENTRY(waiting) link;
+	STAILQ_ENTRY(waiting) link; /* in to_read */
+	TAILQ_ENTRY(waiting) partial_link;
 };
 
 struct intake {
@@ -52,7 +40,7 @@ struct intake {
 	struct event *accept_pause;
 	struct event *back_event;
 	int fd_limit;
-	int n_silent; /* connections that have said nothing yet */
+	TAILQ_HEAD(, waiting) partial; /* connections whose request is not whole yet */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t wake;
@@ -63,243 +51,17 @@ struct intake {
 	int n_reading; /* queued or being read, not yet handed back */
 	bool stop;
 	pthread_t threads[LIMIT_READER_THREADS];
-	int back_fd; /* eventfd: `back` is not empty */
+	int reading[LIMIT_READER_THREADS]; /* descriptor that each is reading; -1: none */
+	int back_fd;                       /* eventfd: `back` is not empty */
 };
-
-/* --- bodies --- */
-
-struct mapping {
-	void *p;
-	size_t n;
-};
-
-static void
-unmap(void *obj)
-{
-	struct mapping *m = obj;
-
-	munmap(m->p, m->n);
-}
-
-/* Reads up to n bytes of the body; fewer only at its end. `arg` says from where. */
-typedef size_t (*body_read_fn)(void *arg, char *p, size_t n);
-
-static size_t
-read_fcgi(void *arg, char *p, size_t n)
-{
-	return (size_t)FCGX_GetStr(p, (int)n, arg);
-}
-
-static size_t
-read_stdin(void *arg, char *p, size_t n)
-{
-	size_t got = 0;
-
-	(void)arg;
-	while (got < n) {
-		ssize_t r = read(STDIN_FILENO, p + got, n - got);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			break;
-		got += (size_t)r;
-	}
-	return got;
-}
-
-static enum err
-write_all(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_DISK
-										    : ERR_IO;
-		p += w;
-		n -= (size_t)w;
-	}
-	return ERR_OK;
-}
-
-/* The rest of a body that does not fit in memory goes to an unlinked file, which is
- * mapped when it is whole. `got` bytes at `start` were read already. */
-static enum err
-body_to_file(const struct conf *conf, struct request *r, const char *start, size_t got,
-	     body_read_fn read_fn, void *arg)
-{
-	AUTO_FREE
-	char *dir = conf_path(conf, "tmp");
-	AUTO_FREE
-	char *step = xmalloc(LIMIT_BODY_IN_MEMORY);
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	int64_t total = (int64_t)got;
-	enum err e;
-	size_t n;
-
-	if (fd < 0)
-		return ERR_IO;
-	e = write_all(fd, start, got);
-	while ((n = read_fn(arg, step, LIMIT_BODY_IN_MEMORY)) > 0) {
-		/* Over the limit it is read to its end all the same: closing with
-		 * unread input would reset the connection and lose the answer. */
-		total += (int64_t)n;
-		if (e == ERR_OK && total > conf->max_request_body)
-			e = ERR_TOO_LARGE;
-		if (e == ERR_OK)
-			e = write_all(fd, step, n);
-		if (total > 2 * conf->max_request_body)
-			break;
-	}
-	if (e == ERR_OK) {
-		struct mapping *m = arena_alloc(&r->arena, sizeof(*m));
-
-		m->n = (size_t)total;
-		m->p = mmap(NULL, m->n, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (m->p == MAP_FAILED) {
-			e = ERR_IO;
-		} else {
-			arena_on_free(&r->arena, unmap, m);
-			r->body = (struct str){m->p, m->n};
-		}
-	}
-	close(fd);
-	return e;
-}
-
-/* CONTENT_LENGTH is only a hint: on some servers it is absent, empty or -1. */
-static enum err
-body_read(const struct conf *conf, struct request *r, body_read_fn read_fn, void *arg)
-{
-	size_t most = (size_t)MIN(conf->max_request_body, (int64_t)LIMIT_BODY_IN_MEMORY);
-	int64_t hint = 0;
-	size_t cap;
-	size_t n = 0;
-	char *p;
-
-	if (!str_to_i64(cgi_var(r->envp, "CONTENT_LENGTH"), 0, INT64_MAX, &hint))
-		hint = BODY_STEP_BYTES;
-	cap = MIN((size_t)MIN(hint, (int64_t)most), most) + 1;
-	p = xmalloc(cap);
-	for (;;) {
-		size_t got = read_fn(arg, p + n, cap - n);
-
-		n += got;
-		if (n < cap)
-			break;
-		if (cap > most) {
-			enum err e = body_to_file(conf, r, p, n, read_fn, arg);
-
-			free(p);
-			return e;
-		}
-		cap = MIN(cap + MAX(cap, (size_t)BODY_STEP_BYTES), most + 1);
-		p = xrealloc(p, cap);
-	}
-	if (n == 0) {
-		free(p);
-		return ERR_OK;
-	}
-	arena_on_free(&r->arena, free, p);
-	r->body = (struct str){p, n};
-	return (int64_t)n > conf->max_request_body ? ERR_TOO_LARGE : ERR_OK;
-}
-
-/* --- requests --- */
-
-static struct request *
-request_new(void)
-{
-	struct request *r = xcalloc(1, sizeof(*r));
-
-	arena_init(&r->arena, REQUEST_ARENA_BYTES);
-	return r;
-}
-
-void
-request_free(struct request *r)
-{
-	if (r == NULL)
-		return;
-	arena_done(&r->arena);
-	free(r);
-}
-
-static enum err
-copy_variables(struct request *r, char *const *envp)
-{
-	size_t n = 0;
-	size_t bytes = 0;
-
-	while (envp[n] != NULL)
-		bytes += strlen(envp[n++]) + 1;
-	if (n > LIMIT_PARAMS || bytes > LIMIT_PARAMS_BYTES) {
-		/* What is needed to answer at all. */
-		static char *none[] = {NULL};
-
-		r->envp = none;
-		return ERR_HEADERS_TOO_LARGE;
-	}
-	r->envp = arena_alloc(&r->arena, (n + 1) * sizeof(*r->envp));
-	for (size_t i = 0; i < n; i++)
-		r->envp[i] = arena_strdup(&r->arena, envp[i]);
-	r->envp[n] = NULL;
-	return ERR_OK;
-}
-
-/* Blocks until the request is there, unless the caller has looked. NULL when the
- * connection is of no use (closed, garbage); it is closed then. */
-static struct request *
-parse(const struct conf *conf, int fd)
-{
-	FCGX_Request f;
-	struct request *r;
-	enum err e;
-
-	check(FCGX_InitRequest(&f, -1, 0) == 0);
-	f.ipcFd = fd;
-	f.keepConnection = 1;
-	if (FCGX_Accept_r(&f) != 0)
-		return NULL; /* libfcgi has closed the descriptor and freed its own */
-	r = request_new();
-	r->err = copy_variables(r, f.envp);
-	e = body_read(conf, r, read_fcgi, f.in);
-	if (r->err == ERR_OK)
-		r->err = e;
-	if (FCGX_GetError(f.in) != 0) {
-		/* The client left in the middle of its upload: nobody to answer. */
-		FCGX_Free(&f, 1);
-		request_free(r);
-		return NULL;
-	}
-	client_init(&r->client, f.ipcFd, (uint16_t)f.requestId, false);
-	FCGX_Free(&f, 0);
-	return r;
-}
-
-struct request *
-intake_cgi(const struct conf *conf, char **envp)
-{
-	struct request *r = request_new();
-	enum err e;
-
-	r->err = copy_variables(r, envp);
-	e = body_read(conf, r, read_stdin, NULL);
-	if (r->err == ERR_OK)
-		r->err = e;
-	client_init(&r->client, STDOUT_FILENO, 0, true);
-	return r;
-}
 
 /* --- looking ahead --- */
 
 enum look {
 	LOOK_WHOLE,
 	LOOK_PARTIAL,
-	LOOK_CLOSED
+	LOOK_LARGE, /* than can be looked at */
+	LOOK_CLOSED /* or no FastCGI */
 };
 
 static enum look
@@ -316,23 +78,40 @@ look(int fd)
 		const unsigned char *h = bytes + at;
 		size_t len = (size_t)(h[4] << 8 | h[5]);
 
+		if (h[0] != FCGI_VERSION_1)
+			return LOOK_CLOSED;
 		if (h[1] == FCGI_PARAMS && len == 0)
 			params_done = true;
 		if (h[1] == FCGI_STDIN && len == 0 && params_done)
 			return LOOK_WHOLE;
 		at += FCGI_HEADER_LEN + len + h[6];
 	}
-	return LOOK_PARTIAL;
+	return got == sizeof(bytes) ? LOOK_LARGE : LOOK_PARTIAL;
 }
 
 /* --- reader threads --- */
+
+/* Which of the threads this is; with the lock held. */
+static int
+reader_index(const struct intake *in)
+{
+	int i = 0;
+
+	while (i < in->n_threads && !pthread_equal(in->threads[i], pthread_self()))
+		i++;
+	check(i < in->n_threads);
+	return i;
+}
 
 static void *
 reader(void *arg)
 {
 	struct intake *in = arg;
+	int self;
 
+	pthread_setname_np(pthread_self(), "reader");
 	pthread_mutex_lock(&in->lock);
+	self = reader_index(in);
 	for (;;) {
 		struct timeval silence = {.tv_sec = LIMIT_READ_SILENCE_S};
 		struct waiting *wait;
@@ -343,17 +122,19 @@ reader(void *arg)
 		while (STAILQ_EMPTY(&in->to_read) && !in->stop)
 			pthread_cond_wait(&in->wake, &in->lock);
 		in->n_idle--;
-		if (STAILQ_EMPTY(&in->to_read))
+		if (in->stop)
 			break;
 		wait = STAILQ_FIRST(&in->to_read);
 		STAILQ_REMOVE_HEAD(&in->to_read, link);
+		in->reading[self] = wait->fd;
 		pthread_mutex_unlock(&in->lock);
 
 		(void)setsockopt(wait->fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence));
-		r = parse(in->w->conf, wait->fd);
+		r = request_read(in->w->conf, wait->fd);
 		free(wait);
 
 		pthread_mutex_lock(&in->lock);
+		in->reading[self] = -1;
 		if (r != NULL)
 			STAILQ_INSERT_TAIL(&in->back, r, link);
 		else
@@ -413,7 +194,7 @@ on_back(evutil_socket_t fd, short what, void *arg)
 static void
 begin(struct intake *in, int fd)
 {
-	struct request *r = parse(in->w->conf, fd);
+	struct request *r = request_read(in->w->conf, fd);
 
 	if (r == NULL)
 		return;
@@ -422,17 +203,35 @@ begin(struct intake *in, int fd)
 	exchange_start(in->w, r);
 }
 
-/* The first bytes of a connection that had none when it was accepted, or none
- * within the time a reader would wait for them. */
+/* With unread bytes before it, the end shows in no read. */
+static bool
+has_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static void
-on_first_bytes(evutil_socket_t fd, short what, void *arg)
+stop_waiting(struct waiting *wait)
+{
+	event_del(&wait->event);
+	TAILQ_REMOVE(&wait->in->partial, wait, partial_link);
+}
+
+/* More has come of a request that was not whole, or nothing for too long. The event is
+ * edge-triggered: what is there and not whole stays unread. */
+static void
+on_more(evutil_socket_t fd, short what, void *arg)
 {
 	struct waiting *wait = arg;
 	struct intake *in = wait->in;
 	enum look seen = what & EV_TIMEOUT ? LOOK_CLOSED : look((int)fd);
 
-	in->n_silent--;
-	if (seen == LOOK_PARTIAL) {
+	if (seen == LOOK_PARTIAL && !has_hung_up((int)fd))
+		return;
+	stop_waiting(wait);
+	if (seen == LOOK_LARGE) {
 		hand_to_reader(in, wait);
 		return;
 	}
@@ -445,16 +244,24 @@ on_first_bytes(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static void
-wait_for_bytes(struct intake *in, int fd)
+static struct waiting *
+waiting_new(struct intake *in, int fd)
 {
-	static const struct timeval silence = {.tv_sec = LIMIT_READ_SILENCE_S};
 	struct waiting *wait = xcalloc(1, sizeof(*wait));
 
 	wait->in = in;
 	wait->fd = fd;
-	in->n_silent++;
-	event_assign(&wait->event, in->w->base, fd, EV_READ, on_first_bytes, wait);
+	return wait;
+}
+
+static void
+wait_for_more(struct intake *in, int fd)
+{
+	static const struct timeval silence = {.tv_sec = LIMIT_READ_SILENCE_S};
+	struct waiting *wait = waiting_new(in, fd);
+
+	TAILQ_INSERT_TAIL(&in->partial, wait, partial_link);
+	event_assign(&wait->event, in->w->base, fd, EV_READ | EV_ET | EV_PERSIST, on_more, wait);
 	event_add(&wait->event, &silence);
 }
 
@@ -479,7 +286,10 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 			begin(in, fd);
 			break;
 		case LOOK_PARTIAL:
-			wait_for_bytes(in, fd);
+			wait_for_more(in, fd);
+			break;
+		case LOOK_LARGE:
+			hand_to_reader(in, waiting_new(in, fd));
 			break;
 		case LOOK_CLOSED:
 			close(fd);
@@ -512,8 +322,11 @@ intake_new(struct worker *w, int listen_fd)
 	in->fd_limit = (int)MIN(limit.rlim_cur, (rlim_t)INT32_MAX);
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->wake, NULL);
+	TAILQ_INIT(&in->partial);
 	STAILQ_INIT(&in->to_read);
 	STAILQ_INIT(&in->back);
+	for (int i = 0; i < LIMIT_READER_THREADS; i++)
+		in->reading[i] = -1;
 	in->back_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	check(in->back_fd >= 0);
 	check(evutil_make_socket_nonblocking(listen_fd) == 0);
@@ -543,7 +356,31 @@ intake_is_empty(struct intake *in)
 	pthread_mutex_lock(&in->lock);
 	empty = in->n_reading == 0;
 	pthread_mutex_unlock(&in->lock);
-	return empty && in->n_silent == 0;
+	return empty;
+}
+
+/* What has not become an exchange will not any more. */
+static void
+drop_all(struct intake *in)
+{
+	struct waiting *wait;
+	struct request *r;
+
+	while ((wait = TAILQ_FIRST(&in->partial)) != NULL) {
+		stop_waiting(wait);
+		close(wait->fd);
+		free(wait);
+	}
+	while ((wait = STAILQ_FIRST(&in->to_read)) != NULL) {
+		STAILQ_REMOVE_HEAD(&in->to_read, link);
+		close(wait->fd);
+		free(wait);
+	}
+	while ((r = STAILQ_FIRST(&in->back)) != NULL) {
+		STAILQ_REMOVE_HEAD(&in->back, link);
+		client_close(&r->client);
+		request_free(r);
+	}
 }
 
 void
@@ -554,10 +391,15 @@ intake_free(struct intake *in)
 	intake_stop(in);
 	pthread_mutex_lock(&in->lock);
 	in->stop = true;
+	/* A reader may be waiting for the rest of a request that never comes. */
+	for (int i = 0; i < in->n_threads; i++)
+		if (in->reading[i] >= 0)
+			(void)shutdown(in->reading[i], SHUT_RD);
 	pthread_cond_broadcast(&in->wake);
 	pthread_mutex_unlock(&in->lock);
 	for (int i = 0; i < in->n_threads; i++)
 		pthread_join(in->threads[i], NULL);
+	drop_all(in);
 	event_free(in->back_event);
 	event_free(in->accept_pause);
 	close(in->back_fd);

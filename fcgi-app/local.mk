@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # fcgi-app: the responder.
 pkglibexec_PROGRAMS += fcgi-app/gpt-load.fcgi
 fcgi_app_gpt_load_fcgi_SOURCES = \
@@ -10,6 +11,7 @@ fcgi_app_gpt_load_fcgi_SOURCES = \
 	fcgi-app/main.c \
 	fcgi-app/master.c \
 	fcgi-app/master.h \
+	fcgi-app/request.c \
 	fcgi-app/responder.h \
 	fcgi-app/route.c \
 	fcgi-app/row.c \

@@ -153,8 +153,7 @@ main(int argc, char **argv)
 	}
 	log_open(conf, "gpt-load.fcgi");
 	if (o.listen != NULL) {
-		AUTO_FREE
-		char *program = o.run != NULL ? realpath(o.run, NULL) : own_path(argv[0]);
+		AUTO_FREE char *program = o.run != NULL ? realpath(o.run, NULL) : own_path(argv[0]);
 
 		rc = master_run(conf, program, o.listen, o.socket_mode,
 				o.workers > 0 ? o.workers : conf->workers);

@@ -96,8 +96,7 @@ bind_tcp(const char *address, int *ret, struct errinfo *info)
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	const char *colon = strrchr(address, ':');
-	AUTO_FREE
-	char *host = xstrndup(address, (size_t)(colon - address));
+	AUTO_FREE char *host = xstrndup(address, (size_t)(colon - address));
 	struct addrinfo *a = NULL;
 	int one = 1;
 	int rc;

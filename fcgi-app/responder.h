@@ -125,7 +125,7 @@ void client_finish(struct client *c);
 /* Closes without an end record, so that the web server knows the answer is cut. */
 void client_close(struct client *c);
 
-/* ------------------------------------------------------------------ intake.c */
+/* ----------------------------------------------------------------- request.c */
 
 /* A request that is there whole. The exchange takes its arena over. */
 struct request {
@@ -137,14 +137,21 @@ struct request {
 	STAILQ_ENTRY(request) link;
 };
 
+/* Reads the request of an accepted connection; blocks until it is there, for at most
+ * LIMIT_READ_SILENCE_S without a byte if the descriptor says so. NULL when there is
+ * none (closed, garbage); the descriptor is closed then. */
+struct request *request_read(const struct conf *conf, int fd);
+/* Plain CGI: the request of this process. */
+struct request *request_cgi(const struct conf *conf, char **envp);
+void request_free(struct request *r);
+
+/* ------------------------------------------------------------------ intake.c */
+
 struct intake *intake_new(struct worker *w, int listen_fd);
 /* Takes no more connections; what is half read still comes. */
 void intake_stop(struct intake *in);
 bool intake_is_empty(struct intake *in);
 void intake_free(struct intake *in);
-/* Plain CGI: the request of this process. */
-struct request *intake_cgi(const struct conf *conf, char **envp);
-void request_free(struct request *r);
 
 /* ----------------------------------------------------------------- breaker.c */
 

@@ -28,9 +28,8 @@ static struct str
 client_path(struct exchange *x)
 {
 	struct str name = x->named->name;
-	const char *p =
-	    arena_printf(x->arena, "/proxy/" STR_FMT STR_FMT "%s" STR_FMT, STR_ARG(name),
-			 STR_ARG(x->path), x->query.n > 0 ? "?" : "", STR_ARG(x->query));
+	const char *p = ARENA_CONCAT(x->arena, STR("/proxy/"), name, x->path,
+				     x->query.n > 0 ? STR("?") : STR(""), x->query);
 
 	return redacted(x, str_of(p), LIMIT_LOG_PATH);
 }
@@ -44,11 +43,9 @@ fill_try(struct exchange *x, struct logrow *row)
 	row->key_stored = x->key_stored;
 	hex_encode(row->key_hash, x->key_hash, sizeof(x->key_hash));
 	if (x->upstream != NULL && x->call.target != NULL)
-		row->upstream =
-		    redacted(x,
-			     str_of(arena_printf(x->arena, STR_FMT "%s",
-						 STR_ARG(x->upstream->origin), x->call.target)),
-			     LIMIT_LOG_UPSTREAM);
+		row->upstream = redacted(
+		    x, str_of(ARENA_CONCAT(x->arena, x->upstream->origin, str_of(x->call.target))),
+		    LIMIT_LOG_UPSTREAM);
 	if (x->first_byte_us > 0)
 		row->ttfb_ms = (x->first_byte_us - x->attempt_started_us) / 1000;
 }

@@ -42,7 +42,6 @@ report(struct exchange *x, enum key_verdict verdict, int status, int64_t rest_un
 	    .verdict = verdict,
 	    .threshold = opt->blacklist_threshold,
 	    .rest_until_ms = rest_until_ms,
-	    .next_check_ms = validate_next_ms(opt, 0, clock_wall_ms()),
 	    .status = status,
 	    .error = error,
 	};
@@ -52,6 +51,8 @@ report(struct exchange *x, enum key_verdict verdict, int status, int64_t rest_un
 		pool_report(x->w->pool, &r, NULL, NULL);
 		return;
 	}
+	if (verdict == VERDICT_BLAMED)
+		r.next_check_ms = validate_next_ms(opt, 0, clock_wall_ms());
 	t = xmalloc(sizeof(*t));
 	*t = (struct told){.key_id = r.key_id, .group_id = r.group_id};
 	pool_report(x->w->pool, &r, on_reported, t);

@@ -99,17 +99,6 @@ header_name_of(const char *var, struct arena *arena)
 	return (struct str){p, n};
 }
 
-static bool
-in_connection(struct str connection, struct str name)
-{
-	struct str token;
-
-	while (str_split(&connection, ',', &token))
-		if (str_ieq(str_trim(token), name))
-			return true;
-	return false;
-}
-
 static void
 client_headers(struct exchange *x)
 {
@@ -125,8 +114,8 @@ client_headers(struct exchange *x)
 			continue;
 		name = header_name_of(*var + 5, x->arena);
 		value = str_of(*var + 5 + MIN(name.n + 1, strlen(*var + 5)));
-		if (stays_here(name) || in_connection(connection, name) ||
-		    !header_name_valid(name) || !header_value_valid(value))
+		if (stays_here(name) || str_listed(connection, name) || !header_name_valid(name) ||
+		    !header_value_valid(value))
 			continue;
 		headers_add(&x->sent, name, value);
 	}
@@ -157,9 +146,9 @@ build_target(struct exchange *x)
 {
 	const struct upstream *u = x->upstream;
 
-	return arena_printf(x->arena, STR_FMT "%s" STR_FMT "%s" STR_FMT, STR_ARG(x->upstream_path),
-			    u->query.n + x->query.n > 0 ? "?" : "", STR_ARG(u->query),
-			    u->query.n > 0 && x->query.n > 0 ? "&" : "", STR_ARG(x->query));
+	return ARENA_CONCAT(x->arena, x->upstream_path,
+			    u->query.n + x->query.n > 0 ? STR("?") : STR(""), u->query,
+			    u->query.n > 0 && x->query.n > 0 ? STR("&") : STR(""), x->query);
 }
 
 /* --- the answer --- */
@@ -350,7 +339,7 @@ fill_call(struct exchange *x)
 	struct call *c = &x->call;
 
 	*c = (struct call){
-	    .url = arena_printf(x->arena, STR_FMT "/", STR_ARG(u->origin)),
+	    .url = ARENA_CONCAT(x->arena, u->origin, STR("/")),
 	    .target = build_target(x),
 	    .method = x->method,
 	    .headers = &x->sent,

@@ -254,16 +254,16 @@ header_list(struct call *c)
 		if (i < c->headers->n) {
 			const struct header *h = &c->headers->v[i];
 
+			/* libcurl's way to say an empty value. */
 			one->data = h->value.n > 0
-					? arena_printf(c->arena, STR_FMT ": " STR_FMT,
-						       STR_ARG(h->name), STR_ARG(h->value))
-					: arena_printf(c->arena, STR_FMT ";", STR_ARG(h->name));
+					? ARENA_CONCAT(c->arena, h->name, STR(": "), h->value)
+					: ARENA_CONCAT(c->arena, h->name, STR(";"));
 		} else {
 			const char *name = unwanted[i - c->headers->n];
 
 			if (headers_get(c->headers, name, &value))
 				continue;
-			one->data = arena_printf(c->arena, "%s:", name);
+			one->data = ARENA_CONCAT(c->arena, str_of(name), STR(":"));
 		}
 		*end = one;
 		end = &one->next;

@@ -28,6 +28,7 @@
 /* How long an exchange lasts before its client is watched for leaving. */
 #define WATCH_AFTER_MS 100
 #define TEND_MS        1000
+#define WARNING_MAX    4096
 /* Where malloc keeps what it has: blocks of a body's size would otherwise go back
  * to the kernel and come again, a page fault a page. */
 #define MALLOC_TRIM_BYTES (32 * 1024 * 1024)
@@ -302,11 +303,22 @@ new_base(void)
 	return base;
 }
 
+static void
+warn_of_pool(struct worker *w)
+{
+	struct buf warning;
+
+	buf_init(&warning, WARNING_MAX);
+	pool_warning(w->pool, &warning);
+	if (warning.n > 0)
+		log_warn("%s", buf_text(&warning));
+	buf_done(&warning);
+}
+
 static enum err
 open_all(struct worker *w, struct errinfo *info)
 {
-	AUTO_FREE
-	char *derived = conf_path(w->conf, CRYPT_CACHE_FILE);
+	AUTO_FREE char *derived = conf_path(w->conf, CRYPT_CACHE_FILE);
 	enum err e = crypt_new(&w->crypt, w->conf->encryption_key, derived, info);
 
 	if (e == ERR_OK)
@@ -336,6 +348,7 @@ worker_open(struct worker *w, const struct conf *conf, struct errinfo *info)
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();
+	pool_attach(w->pool, w->base);
 	w->breakers = breakers_new();
 	w->upstreams = upstreams_new(w);
 	w->signals = watch_signals(w);
@@ -396,6 +409,7 @@ worker_run(const struct conf *conf, int fd)
 	w.watch_timer = every(&w, WATCH_AFTER_MS, on_watch);
 	w.tend_timer = every(&w, TEND_MS, on_tend);
 	jobs_begin(&w);
+	warn_of_pool(&w);
 	log_info("serving");
 	event_base_dispatch(w.base);
 	worker_close(&w);
@@ -414,7 +428,7 @@ worker_run_cgi(const struct conf *conf)
 		return cannot_start(&w, e, &info);
 	/* From here on the loop ends with the one exchange. */
 	w.draining = true;
-	exchange_start(&w, intake_cgi(conf, environ));
+	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
 	if (!TAILQ_EMPTY(&w.exchanges))
 		event_base_dispatch(w.base);

@@ -131,6 +131,25 @@ arena_printf(struct arena *a, const char *fmt, ...)
 	return p;
 }
 
+char *
+arena_concat(struct arena *a, const struct str *parts, size_t n)
+{
+	size_t total = 0;
+	char *start;
+	char *p;
+
+	for (size_t i = 0; i < n; i++)
+		total += parts[i].n;
+	start = p = arena_alloc(a, total + 1);
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].n > 0)
+			memcpy(p, parts[i].p, parts[i].n);
+		p += parts[i].n;
+	}
+	*p = '\0';
+	return start;
+}
+
 void
 arena_on_free(struct arena *a, void (*fn)(void *obj), void *obj)
 {

@@ -30,9 +30,14 @@ void *arena_zalloc(struct arena *a, size_t size) MUST_CHECK;
 char *arena_strdup(struct arena *a, const char *s) MUST_CHECK;
 char *arena_strndup(struct arena *a, const char *s, size_t n) MUST_CHECK;
 struct str arena_str(struct arena *a, struct str s) MUST_CHECK;
-char *
-arena_printf(struct arena *a, const char *fmt, ...) MUST_CHECK
-PRINTF_LIKE(2, 3);
+char *arena_printf(struct arena *a, const char *fmt, ...) MUST_CHECK PRINTF_LIKE(2, 3);
+
+/* The parts one after another: what arena_printf() would do with "%.*s" alone, at a
+ * tenth of its cost. */
+char *arena_concat(struct arena *a, const struct str *parts, size_t n) MUST_CHECK;
+#define ARENA_CONCAT(a, ...)                                                                       \
+	arena_concat(a, (const struct str[]){__VA_ARGS__},                                         \
+		     sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
 
 /* fn(obj) is called by arena_done(), last registered first. */
 void arena_on_free(struct arena *a, void (*fn)(void *obj), void *obj);

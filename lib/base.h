@@ -37,9 +37,7 @@ void *xcalloc(size_t count, size_t size) MUST_CHECK;
 void *xrealloc(void *ptr, size_t size) MUST_CHECK;
 char *xstrdup(const char *s) MUST_CHECK;
 char *xstrndup(const char *s, size_t n) MUST_CHECK;
-char *
-xasprintf(const char *fmt, ...) MUST_CHECK
-PRINTF_LIKE(1, 2);
+char *xasprintf(const char *fmt, ...) MUST_CHECK PRINTF_LIKE(1, 2);
 
 /* `AUTO_FREE char *p = …;` frees p when it goes out of scope. */
 #define AUTO_FREE __attribute__((cleanup(free_at_exit_of_scope)))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define HOUR_US 3600000000LL
+#define TRIES   3
 
 static enum err
 failure(struct batch *b, enum err e, const char *what)
@@ -29,14 +30,15 @@ static const struct sql insert_row = {
 	"gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
 	"gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
 	"?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-    /* Not INSERT IGNORE, which lets values through that do not fit. */
+    /* Not INSERT IGNORE, which lets values through that do not fit, and no ON
+     * DUPLICATE KEY, which counts a row that it found. */
     .mysql = "INSERT INTO request_logs (id, timestamp, group_id, group_name, parent_group_id, "
 	     "parent_group_name, key_value, key_hash, model, is_success, source_ip, status_code, "
 	     "request_path, duration, error_message, user_agent, request_type, upstream_addr, "
 	     "is_stream, request_body, gptl_request_id, gptl_attempt, gptl_ttfb_ms, gptl_bytes_in, "
 	     "gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
 	     "gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-	     "?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id",
+	     "?, ?, ?, ?, ?, ?, ?)",
 };
 
 /* *ret_new: it was not there yet. */
@@ -58,8 +60,8 @@ insert(struct batch *b, const struct logrow *r, bool *ret_new)
 		    db_int(r->completion_tokens), db_int(r->cached_tokens), db_text(r->end)),
 	    &changed);
 
-	*ret_new = changed > 0;
-	return e;
+	*ret_new = e == ERR_OK && changed > 0;
+	return e == ERR_DUPLICATE ? ERR_OK : e;
 }
 
 /* --- what a batch adds up to --- */
@@ -231,8 +233,8 @@ put_position(struct batch *b, const struct batch_place *place)
 
 /* --- a batch --- */
 
-enum err
-batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
+static enum err
+write_once(struct batch *b, const struct batch_place *place, size_t *ret_bad)
 {
 	enum err e = db_begin(b->db);
 
@@ -252,6 +254,20 @@ batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
 	}
 	e = db_commit(b->db);
 	return e == ERR_OK ? ERR_OK : failure(b, e, "cannot commit log rows");
+}
+
+/* A server still rolls back what a killed flusher left, and may take the two for a
+ * deadlock; or a reply was lost. A batch can be written again without harm. */
+enum err
+batch_write(struct batch *b, const struct batch_place *place, size_t *ret_bad)
+{
+	int tries = db_dialect(b->db) == DB_SQLITE ? 1 : TRIES;
+	enum err e;
+
+	do
+		e = write_once(b, place, ret_bad);
+	while (e == ERR_DB_AWAY && --tries > 0);
+	return e;
 }
 
 bool

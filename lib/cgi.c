@@ -22,25 +22,13 @@ cgi_var(char *const *envp, const char *name)
 
 /* --- request target --- */
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The byte that "%XY" at s stands for, or -1. */
 static int
 percent_byte(struct str s)
 {
-	if (s.n < 3 || hex_digit(s.p[1]) < 0 || hex_digit(s.p[2]) < 0)
+	if (s.n < 3 || hex_value(s.p[1]) < 0 || hex_value(s.p[2]) < 0)
 		return -1;
-	return hex_digit(s.p[1]) << 4 | hex_digit(s.p[2]);
+	return hex_value(s.p[1]) << 4 | hex_value(s.p[2]);
 }
 
 /* Is this path segment "." or "..", with any of its dots percent-encoded. */

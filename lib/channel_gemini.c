@@ -158,8 +158,7 @@ error_body(struct buf *out, struct str path, int status, const char *code, const
 static void
 model_entry(struct buf *out, struct str model)
 {
-	AUTO_FREE
-	char *name = xasprintf("models/" STR_FMT, STR_ARG(model));
+	AUTO_FREE char *name = xasprintf("models/" STR_FMT, STR_ARG(model));
 
 	buf_cstr(out, "{\"name\":");
 	buf_json(out, str_of(name));

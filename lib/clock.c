@@ -44,3 +44,9 @@ clock_fake(int64_t wall_us)
 {
 	atomic_store(&fake_us, wall_us);
 }
+
+bool
+clock_is_fake(void)
+{
+	return atomic_load_explicit(&fake_us, memory_order_relaxed) != 0;
+}

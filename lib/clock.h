@@ -17,5 +17,6 @@ int64_t clock_wall_ms(void);
 
 /* From now on both clocks stand at wall_us until set again; 0 lets them run. */
 void clock_fake(int64_t wall_us);
+bool clock_is_fake(void);
 
 #endif

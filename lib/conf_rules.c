@@ -64,17 +64,33 @@ conf_dsn_is_remote(const char *dsn)
 	       str_contains(s, "@tcp(") || str_contains(s, "@unix(");
 }
 
+/* Where the address of a MySQL DSN begins; NULL when it is none. Its password may
+ * hold anything, so the last one counts. */
+static const char *
+mysql_address(const char *dsn)
+{
+	const char *last = NULL;
+
+	for (const char *at = strchr(dsn, '@'); at != NULL; at = strchr(at + 1, '@'))
+		if (str_starts(str_of(at), "@tcp(") || str_starts(str_of(at), "@unix("))
+			last = at;
+	return last;
+}
+
 struct str
 conf_password_of(const char *url)
 {
-	const char *start = url != NULL ? strstr(url, "://") : NULL;
+	const char *at = url != NULL ? mysql_address(url) : NULL;
+	const char *start = url;
 	const char *colon;
-	const char *at;
 
 	if (url == NULL)
 		return (struct str){NULL, 0};
-	start = start != NULL ? start + 3 : url;
-	at = strrchr(start, '@');
+	if (at == NULL) {
+		start = strstr(url, "://");
+		start = start != NULL ? start + 3 : url;
+		at = strrchr(start, '@');
+	}
 	colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
 	return colon != NULL ? (struct str){colon + 1, (size_t)(at - colon) - 1}
 			     : (struct str){NULL, 0};

@@ -127,7 +127,9 @@ uuid7(char out[37])
 	uint64_t ms = (uint64_t)(us / 1000);
 	unsigned int fraction = (unsigned int)(us % 1000) * 4096 / 1000;
 	uint8_t id[16];
-	char hex[33];
+	/* How many bytes of each of the five parts (RFC 9562, section 4). */
+	static const uint8_t parts[] = {4, 2, 2, 2, 6};
+	const uint8_t *from = id;
 
 	id_bytes(id + 8);
 	for (int i = 0; i < 6; i++)
@@ -135,9 +137,12 @@ uuid7(char out[37])
 	id[6] = (uint8_t)(0x70 | fraction >> 8);
 	id[7] = (uint8_t)fraction;
 	id[8] = (uint8_t)(0x80 | (id[8] & 0x3F));
-	hex_encode(hex, id, sizeof(id));
-	(void)snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-		       hex + 20);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		hex_encode(out, from, parts[i]);
+		from += parts[i];
+		out += 2 * parts[i];
+		*out++ = i + 1 < ARRAY_LEN(parts) ? '-' : '\0';
+	}
 }
 
 static void

@@ -4,6 +4,8 @@
  * for all of them (order of calls, waiting for locks, scripts, reading columns),
  * and passes on. Times and numbers in text are read and written here too.
  */
+#include "config.h"
+
 #include "lib/db.h"
 #include "lib/conf.h"
 #include "lib/db_driver.h"
@@ -38,9 +40,17 @@ db_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 {
 	switch (db_dialect_of(conf->database_dsn)) {
 	case DB_MYSQL:
+#ifdef HAVE_MYSQL
+		return db_mysql.open(conf, ret, info);
+#else
 		return err_set(info, ERR_CONF, "DATABASE_DSN: this build has no MySQL driver");
+#endif
 	case DB_PGSQL:
+#ifdef HAVE_PGSQL
+		return db_pgsql.open(conf, ret, info);
+#else
 		return err_set(info, ERR_CONF, "DATABASE_DSN: this build has no PostgreSQL driver");
+#endif
 	case DB_SQLITE:
 		break;
 	}

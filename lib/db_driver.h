@@ -71,5 +71,7 @@ struct db_rows {
 enum err db_failed(struct db *db, enum err e, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 extern const struct db_driver db_sqlite;
+extern const struct db_driver db_mysql; /* HAVE_MYSQL */
+extern const struct db_driver db_pgsql; /* with HAVE_PGSQL */
 
 #endif

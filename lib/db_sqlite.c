@@ -101,12 +101,10 @@ resolve(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
-	AUTO_FREE
-	char *folder = slash == NULL   ? xstrdup(".")
-		       : slash == path ? xstrdup("/")
-				       : xstrndup(path, (size_t)(slash - path));
-	AUTO_FREE
-	char *real = realpath(folder, NULL);
+	AUTO_FREE char *folder = slash == NULL   ? xstrdup(".")
+				 : slash == path ? xstrdup("/")
+						 : xstrndup(path, (size_t)(slash - path));
+	AUTO_FREE char *real = realpath(folder, NULL);
 
 	if (real == NULL || *name == '\0')
 		return NULL;
@@ -232,8 +230,7 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	enum err e;
 	int code;
 
-	AUTO_FREE
-	char *path = resolve(conf->database_dsn);
+	AUTO_FREE char *path = resolve(conf->database_dsn);
 
 	if (path == NULL)
 		return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
@@ -422,8 +419,7 @@ static enum err
 sqlite_run(struct db *db, struct str sql)
 {
 	struct sqlite *s = sqlite_of(db);
-	AUTO_FREE
-	char *text = xstrndup(sql.p, sql.n);
+	AUTO_FREE char *text = xstrndup(sql.p, sql.n);
 	enum err e = transaction_alive(s);
 	int code;
 
@@ -548,8 +544,7 @@ lock_path(struct sqlite *s, const char *name)
 static enum err
 sqlite_lock(struct db *db, const char *name, int *ret_held)
 {
-	AUTO_FREE
-	char *path = lock_path(sqlite_of(db), name);
+	AUTO_FREE char *path = lock_path(sqlite_of(db), name);
 	struct stat mine;
 	struct stat there;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -568,8 +563,7 @@ sqlite_lock(struct db *db, const char *name, int *ret_held)
 static void
 sqlite_unlock(struct db *db, const char *name, int held)
 {
-	AUTO_FREE
-	char *path = lock_path(sqlite_of(db), name);
+	AUTO_FREE char *path = lock_path(sqlite_of(db), name);
 
 	(void)unlink(path);
 	(void)close(held);

@@ -103,8 +103,7 @@ map_file(struct gate *g, const char *path, struct errinfo *info)
 enum err
 gate_open(const struct conf *conf, struct gate **ret, struct errinfo *info)
 {
-	AUTO_FREE
-	char *path = conf_path(conf, "run/gate");
+	AUTO_FREE char *path = conf_path(conf, "run/gate");
 	struct gate *g = xcalloc(1, sizeof(*g));
 	enum err e;
 

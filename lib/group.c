@@ -13,6 +13,23 @@
 #include "lib/publish.h"
 #include "lib/str.h"
 
+/* SQLite has one writer anyway; elsewhere they queue for the row that all of them
+ * change at their end. */
+enum err
+group_begin(struct db *db)
+{
+	int64_t one;
+	enum err e = db_begin(db);
+
+	if (e != ERR_OK || db_dialect(db) == DB_SQLITE)
+		return e;
+	e = db_query_int(db, "SELECT 1 FROM gptl_meta WHERE name = 'version' FOR UPDATE",
+			 DB_NO_ARGS, 0, &one);
+	if (e != ERR_OK)
+		db_rollback(db);
+	return e;
+}
+
 enum err
 group_finish(struct db *db, enum err e)
 {
@@ -196,7 +213,7 @@ group_create(struct db *db, struct str body, struct arena *arena, struct group_r
 	enum err e = group_parse(body, NULL, arena, &row, info);
 	if (e != ERR_OK)
 		return e;
-	e = db_begin(db);
+	e = group_begin(db);
 	if (e != ERR_OK)
 		return e;
 	e = group_finish(db, duplicate_named(insert_row(db, &row, info), info));
@@ -252,7 +269,7 @@ group_update(struct db *db, int64_t id, struct str body, struct arena *arena, st
 	struct group_row old;
 	struct group_row row;
 
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 	if (e != ERR_OK)
 		return e;
 	e = group_get(db, id, arena, &old, info);
@@ -268,14 +285,28 @@ group_update(struct db *db, int64_t id, struct str body, struct arena *arena, st
 	return e;
 }
 
+/* An import that is under way ends first: its keys go too. */
+static enum err
+hold_row(struct db *db, int64_t id)
+{
+	int64_t one;
+
+	if (db_dialect(db) == DB_SQLITE)
+		return ERR_OK;
+	return db_query_int(db, "SELECT 1 FROM \"groups\" WHERE id = ? FOR UPDATE",
+			    DB_ARGS(db_int(id)), 0, &one);
+}
+
 static enum err
 delete_row(struct db *db, int64_t id, struct errinfo *info)
 {
 	int64_t changed = 0;
 
 	/* Keys first: api_keys refers to groups. */
-	enum err e =
-	    db_exec(db, "DELETE FROM api_keys WHERE group_id = ?", DB_ARGS(db_int(id)), NULL);
+	enum err e = hold_row(db, id);
+	if (e == ERR_OK)
+		e = db_exec(db, "DELETE FROM api_keys WHERE group_id = ?", DB_ARGS(db_int(id)),
+			    NULL);
 	if (e == ERR_OK)
 		e = db_exec(db,
 			    "DELETE FROM group_sub_groups WHERE group_id = ? OR sub_group_id = ?",
@@ -291,7 +322,7 @@ delete_row(struct db *db, int64_t id, struct errinfo *info)
 enum err
 group_delete(struct db *db, int64_t id, struct errinfo *info)
 {
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 
 	return e == ERR_OK ? group_finish(db, delete_row(db, id, info)) : e;
 }

@@ -95,6 +95,9 @@ enum err group_parents(struct db *db, int64_t id, struct arena *arena, struct gr
 
 /* --- what group.c and group_member.c share --- */
 
+/* Begins a transaction that changes groups. There is one at a time, on a server too:
+ * what it checks stays true until it ends. */
+enum err group_begin(struct db *db) MUST_CHECK;
 /* Bumps the version and ends the transaction: commit when e is ERR_OK, else (and
  * when that fails) rollback. */
 enum err group_finish(struct db *db, enum err e) MUST_CHECK;

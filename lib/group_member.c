@@ -154,7 +154,7 @@ group_members_add(struct db *db, int64_t id, const struct group_weight *members,
 		  struct errinfo *info)
 {
 	struct arena arena;
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 
 	if (e != ERR_OK)
 		return e;
@@ -179,7 +179,7 @@ group_member_weigh(struct db *db, int64_t id, int64_t member_id, int64_t weight,
 	enum err e = check_weight(weight, info);
 
 	if (e == ERR_OK)
-		e = db_begin(db);
+		e = group_begin(db);
 	if (e != ERR_OK)
 		return e;
 	e = db_exec(
@@ -197,7 +197,7 @@ enum err
 group_member_remove(struct db *db, int64_t id, int64_t member_id, struct errinfo *info)
 {
 	int64_t changed = 0;
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 
 	if (e != ERR_OK)
 		return e;

@@ -227,8 +227,7 @@ stamp_validated(struct jobs *j, struct errinfo *info)
 static enum err
 make_validator(struct jobs *j, struct errinfo *info)
 {
-	AUTO_FREE
-	char *cache = conf_path(j->conf, CRYPT_CACHE_FILE);
+	AUTO_FREE char *cache = conf_path(j->conf, CRYPT_CACHE_FILE);
 	enum err e = ERR_OK;
 
 	if (j->crypt == NULL)

@@ -20,8 +20,8 @@ void lease_free(struct lease *l); /* NULL is fine; see lease_release() */
 
 /* Renews it when it is ours, takes it when it is free or its holder's time is
  * over. Asks the DB every LEASE_RENEW_S at most, or at once when `now`. */
-enum err lease_hold(struct lease *l, struct db *db, bool now, bool *ret_held,
-		    struct errinfo *info) MUST_CHECK;
+enum err lease_hold(struct lease *l, struct db *db, bool now, bool *ret_held, struct errinfo *info)
+    MUST_CHECK;
 /* Ours for certain, by the monotonic clock: false some seconds before another can
  * take it. Asks nobody. */
 bool lease_is_held(const struct lease *l);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # lib: what both halves use.
 include lib/channel_list.mk
 
@@ -14,9 +15,12 @@ lib_libcore_a_SOURCES = \
 	lib/conf.c lib/conf.h \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
+	lib/cors.c lib/cors.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
+	lib/db_mysql.h \
+	lib/db_mysql_dsn.c \
 	lib/db_sqlite.c \
 	lib/envfile.c lib/envfile.h \
 	lib/err.c lib/err.h \
@@ -72,16 +76,56 @@ lib_libcore_a_SOURCES = \
 	lib/vendor.c lib/vendor.h \
 	lib/where.c lib/where.h \
 	lib/writeback.c
+# PostgreSQL: texts are built everywhere, the driver where libpq's header is.
+lib_libcore_a_SOURCES += lib/db_pgsql.h lib/db_pgsql_conn.h lib/db_pgsql_text.c
+if HAVE_PGSQL
+AM_CPPFLAGS += $(PGSQL_CFLAGS) -DHAVE_PGSQL
+lib_libcore_a_SOURCES += lib/db_pgsql.c lib/db_pgsql_conn.c
+endif
 nodist_lib_libcore_a_SOURCES = lib/sql_text.h
+if HAVE_REDIS
+lib_libcore_a_SOURCES += \
+	lib/pool_redis.c lib/pool_redis.h \
+	lib/pool_redis_conn.c \
+	lib/pool_redis_dsn.c \
+	lib/pool_redis_hot.c \
+	lib/pool_redis_keys.c \
+	lib/pool_redis_look.c \
+	lib/pool_redis_loop.c \
+	lib/pool_redis_meta.c \
+	lib/pool_redis_script.c
+nodist_lib_libcore_a_SOURCES += lib/lua_text.h
+REDIS_LIBS = $(HIREDIS_LIBS) $(EVENT_LIBS)
+endif
+
+# The library itself is loaded at run time: only its headers are needed here.
+if HAVE_MYSQL
+lib_libcore_a_SOURCES += \
+	lib/db_mysql.c \
+	lib/db_mysql_load.c \
+	lib/db_mysql_session.c lib/db_mysql_session.h
+AM_CPPFLAGS += $(MYSQL_CFLAGS)
+endif
 
 # The SQL files become C strings, so that a program needs no file at run time.
 BUILT_SOURCES += lib/sql_text.h
 CLEANFILES += lib/sql_text.h
-SQL_FILES = $(srcdir)/sql/schema.sqlite.sql $(wildcard $(srcdir)/sql/migrations/*.sql)
+SQL_FILES = $(wildcard $(srcdir)/sql/schema.*.sql) $(wildcard $(srcdir)/sql/migrations/*.sql)
 EXTRA_DIST += sql build-aux/embed.awk
 lib/sql_text.h: $(SQL_FILES) $(srcdir)/build-aux/embed.awk
 	$(AM_V_GEN)$(MKDIR_P) lib && \
 	$(AWK) -f $(srcdir)/build-aux/embed.awk $(SQL_FILES) >$@.tmp && mv $@.tmp $@
 
+# So do the scripts that run in Redis.
+BUILT_SOURCES += lib/lua_text.h
+CLEANFILES += lib/lua_text.h
+LUA_FILES = $(wildcard $(srcdir)/lib/redis/*.lua)
+EXTRA_DIST += lib/redis
+lib/lua_text.h: $(LUA_FILES) $(srcdir)/build-aux/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) lib && \
+	$(AWK) -v table=lua_texts -v from=lib/redis/ -f $(srcdir)/build-aux/embed.awk \
+		$(LUA_FILES) >$@.tmp && mv $@.tmp $@
+
 # --as-needed leaves out what a program has no use for.
-CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS)
+CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS) \
+	$(REDIS_LIBS)

@@ -402,10 +402,9 @@ fresh_proxy_key(void)
 static enum err
 add_setting(struct db *db, const struct conf *conf, enum setting id)
 {
-	AUTO_FREE
-	char *value = id == SETTING_APP_URL      ? default_app_url(conf)
-		      : id == SETTING_PROXY_KEYS ? fresh_proxy_key()
-						 : xstrdup(setting_def(id)->default_text);
+	AUTO_FREE char *value = id == SETTING_APP_URL      ? default_app_url(conf)
+				: id == SETTING_PROXY_KEYS ? fresh_proxy_key()
+							   : xstrdup(setting_def(id)->default_text);
 	int64_t now = clock_wall_us();
 
 	return db_exec(
@@ -512,8 +511,7 @@ read_hashless(struct db *db, const struct crypt *crypt, int64_t after, struct ha
 static enum err
 fill_hashes(struct db *db, const struct crypt *crypt)
 {
-	AUTO_FREE
-	struct hashless *page = xcalloc(HASH_PAGE, sizeof(*page));
+	AUTO_FREE struct hashless *page = xcalloc(HASH_PAGE, sizeof(*page));
 	int64_t after = 0;
 	size_t n = HASH_PAGE;
 	enum err e = ERR_OK;

@@ -43,7 +43,11 @@ enum err
 pool_open(const struct conf *conf, struct pool **ret, struct errinfo *info)
 {
 	if (conf->redis_dsn != NULL && conf->redis_dsn[0] != '\0')
+#ifdef HAVE_REDIS
+		return pool_redis_open(conf, ret, info);
+#else
 		return err_set(info, ERR_CONF, "REDIS_DSN: this build has no Redis driver");
+#endif
 	return pool_lmdb_open(conf, ret, info);
 }
 
@@ -177,6 +181,20 @@ void
 pool_tend(struct pool *p)
 {
 	p->store->tend(p);
+}
+
+void
+pool_attach(struct pool *p, struct event_base *base)
+{
+	if (p->store->attach != NULL)
+		p->store->attach(p, base);
+}
+
+void
+pool_warning(struct pool *p, struct buf *out)
+{
+	if (p->store->warning != NULL)
+		p->store->warning(p, out);
 }
 
 enum err

@@ -62,8 +62,8 @@ enum err pool_identity_set(struct pool *p, const struct pool_identity *id) MUST_
 enum err pool_version(struct pool *p, uint64_t *ret) MUST_CHECK;
 /* Keeps the newer: a version that is not above the stored one changes nothing,
  * unless `force` (another installation's pool is being taken over). */
-enum err pool_snapshot_put(struct pool *p, uint64_t version, struct str text,
-			   bool force) MUST_CHECK;
+enum err pool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force)
+    MUST_CHECK;
 enum err pool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version) MUST_CHECK;
 
 /* --- the hot path --- */
@@ -138,7 +138,8 @@ struct pool_key {
 /* Makes the group's keys with first_id <= id <= last_id exactly these (sorted by
  * id). One that is there already keeps its state, unless the given seq is higher
  * or `force`. Call in batches; what is given goes in as one atomic step, after what
- * is not among it has gone. The hot path waits for that step: about 1 us a key.
+ * is not among it has gone. The hot path waits for that step: LMDB about
+ * 1 us a key, Redis about 5.
  * ERR_POOL_FULL: none of it went in. ERR_VALIDATION: a key is too long. */
 enum err pool_sync(struct pool *p, int64_t group_id, int64_t first_id, int64_t last_id,
 		   const struct pool_key *keys, size_t n, bool force) MUST_CHECK;
@@ -194,8 +195,18 @@ enum err pool_due(struct pool *p, int64_t group_id, int64_t now_ms, int64_t leas
 enum err pool_check_failed(struct pool *p, int64_t key_id, int64_t next_ms, int status,
 			   struct str error) MUST_CHECK;
 
-/* Housekeeping on a timer (LMDB: clears slots of readers that died). */
+/* Housekeeping on a timer (LMDB: clears slots of readers that died; Redis: a broken
+ * connection is made anew). */
 void pool_tend(struct pool *p);
+
+/* From now on the calls of the hot path made by this thread are answered from this
+ * event loop, which they never hold up. Close the pool before the loop is freed. A
+ * store that answers at once does nothing. */
+struct event_base;
+void pool_attach(struct pool *p, struct event_base *base);
+/* Appends what the operator should know of the store: it forgets, it evicts. Nothing
+ * when all is well. */
+void pool_warning(struct pool *p, struct buf *out);
 
 /* --- for the stores --- */
 /* The vtable is in pool_store.h. */

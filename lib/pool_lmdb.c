@@ -121,8 +121,7 @@ lock(int fd, int how)
 static enum err
 lock_openers(struct opening *o)
 {
-	AUTO_FREE
-	char *path = conf_path(o->conf, "pool.open.lock");
+	AUTO_FREE char *path = conf_path(o->conf, "pool.open.lock");
 
 	o->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (o->lock_fd < 0 || !lock(o->lock_fd, LOCK_EX))

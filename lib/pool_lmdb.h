@@ -125,13 +125,13 @@ bool lmdb_is_tight(struct pool_lmdb *p);
 
 /* --- records; MDB_NOTFOUND when there is none --- */
 
-int lmdb_group_get(struct pool_lmdb *p, MDB_txn *txn, uint64_t group,
-		   struct group_rec *ret) MUST_CHECK;
+int lmdb_group_get(struct pool_lmdb *p, MDB_txn *txn, uint64_t group, struct group_rec *ret)
+    MUST_CHECK;
 /* As above; a group that is not there is all zero. */
-int lmdb_group_need(struct pool_lmdb *p, MDB_txn *txn, uint64_t group,
-		    struct group_rec *ret) MUST_CHECK;
-int lmdb_group_put(struct pool_lmdb *p, MDB_txn *txn, uint64_t group,
-		   const struct group_rec *g) MUST_CHECK;
+int lmdb_group_need(struct pool_lmdb *p, MDB_txn *txn, uint64_t group, struct group_rec *ret)
+    MUST_CHECK;
+int lmdb_group_put(struct pool_lmdb *p, MDB_txn *txn, uint64_t group, const struct group_rec *g)
+    MUST_CHECK;
 
 int lmdb_key_get(struct pool_lmdb *p, MDB_txn *txn, uint64_t id, struct lmdb_key *ret) MUST_CHECK;
 /* Without stored key and error text. */

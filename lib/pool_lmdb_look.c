@@ -195,8 +195,7 @@ enum err
 lmdb_due(struct pool *pool, int64_t group_id, int64_t now_ms, int64_t lease_ms, struct due_key *ret,
 	 size_t max, size_t *ret_n)
 {
-	AUTO_FREE
-	struct appointment *due = xcalloc(max, sizeof(*due));
+	AUTO_FREE struct appointment *due = xcalloc(max, sizeof(*due));
 	struct due_step step = {.group = (uint64_t)group_id,
 				.now_ms = now_ms,
 				.lease_ms = lease_ms,

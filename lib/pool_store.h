@@ -39,14 +39,20 @@ struct pool_store {
 				 struct str error);
 	void (*tend)(struct pool *p);
 	enum err (*verify)(struct pool *p, struct errinfo *info);
+	void (*attach)(struct pool *p, struct event_base *base); /* may be NULL, as the next */
+	void (*warning)(struct pool *p, struct buf *out);
 };
 
 struct pool {
 	const struct pool_store *store;
 };
 
-enum err pool_lmdb_open(const struct conf *conf, struct pool **ret,
-			struct errinfo *info) MUST_CHECK;
+enum err pool_lmdb_open(const struct conf *conf, struct pool **ret, struct errinfo *info)
+    MUST_CHECK;
+
+/* In builds with hiredis. */
+enum err pool_redis_open(const struct conf *conf, struct pool **ret,
+			 struct errinfo *info) MUST_CHECK;
 
 /* Looks through the whole store: every key in exactly one place, counts equal to
  * what is there, nothing that belongs to no key. ERR_POOL, with the first fault in

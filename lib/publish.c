@@ -425,8 +425,7 @@ drop_strangers(struct pool *pool, const int64_t *ids, size_t n)
 static enum err
 rebuild(struct transfer *t, const struct pool_identity *want, struct errinfo *info)
 {
-	AUTO_FREE
-	int64_t *ids = NULL;
+	AUTO_FREE int64_t *ids = NULL;
 	size_t n = 0;
 	enum err e = db_groups(t->db, &ids, &n);
 
@@ -509,8 +508,7 @@ publish_ensure(const struct conf *conf, struct db *db, struct pool *pool, struct
 	if (have.complete && same_identity(&have, &want))
 		return ERR_OK;
 
-	AUTO_FREE
-	char *path = conf_path(conf, "pool.lock");
+	AUTO_FREE char *path = conf_path(conf, "pool.lock");
 
 	e = lock_file(path, &fd, info);
 	if (e != ERR_OK)

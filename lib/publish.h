@@ -35,7 +35,7 @@ enum err publish_ensure(const struct conf *conf, struct db *db, struct pool *poo
 			struct errinfo *info) MUST_CHECK;
 
 /* State of keys from the pool to the DB (`gptl_seq` orders them). ret_n: how many. */
-enum err writeback_run(struct db *db, struct pool *pool, size_t *ret_n,
-		       struct errinfo *info) MUST_CHECK;
+enum err writeback_run(struct db *db, struct pool *pool, size_t *ret_n, struct errinfo *info)
+    MUST_CHECK;
 
 #endif

@@ -77,8 +77,7 @@ lock_file(int fd, int how)
 enum err
 segment_dir(const struct conf *conf, int *ret, struct errinfo *info)
 {
-	AUTO_FREE
-	char *path = conf_path(conf, "spool");
+	AUTO_FREE char *path = conf_path(conf, "spool");
 	int dir;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)

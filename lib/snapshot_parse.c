@@ -364,8 +364,7 @@ read_groups(struct json_object *root, const struct options *system, struct snaps
 {
 	size_t n;
 	struct json_object *list = get_array(root, "groups", &n);
-	AUTO_FREE
-	struct draft *drafts = xcalloc(n + 1, sizeof(*drafts));
+	AUTO_FREE struct draft *drafts = xcalloc(n + 1, sizeof(*drafts));
 
 	for (size_t i = 0; i < n; i++) {
 		struct draft *d = &drafts[s->n_groups];

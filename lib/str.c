@@ -134,6 +134,17 @@ str_split(struct str *rest, char sep, struct str *ret_piece)
 }
 
 bool
+str_listed(struct str list, struct str item)
+{
+	struct str one;
+
+	while (str_split(&list, ',', &one))
+		if (str_ieq(str_trim(one), item))
+			return true;
+	return false;
+}
+
+bool
 str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret)
 {
 	bool negative = false;
@@ -254,7 +265,7 @@ hex_encode(char *out, const void *p, size_t n)
 	*out = '\0';
 }
 
-static int
+int
 hex_value(char c)
 {
 	if (c >= '0' && c <= '9')

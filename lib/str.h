@@ -29,6 +29,9 @@ struct str str_from(struct str s, size_t from);
  * empty piece between two separators is a piece. */
 bool str_split(struct str *rest, char sep, struct str *ret_piece);
 
+/* Is `item` one of the comma-separated list, blanks and case aside. */
+bool str_listed(struct str list, struct str item);
+
 /* The whole slice as a decimal number within [min, max]; optional sign. */
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *ret) MUST_CHECK;
 /* true/1/yes/on, false/0/no/off, without case. */
@@ -43,6 +46,8 @@ struct str utf8_cut(struct str s, size_t max);
 
 /* Lower-case hex of n bytes into out[2n + 1]. */
 void hex_encode(char *out, const void *p, size_t n);
+/* 0 to 15, or -1. */
+int hex_value(char c);
 /* s must be exactly 2n hex digits. */
 bool hex_decode(struct str s, void *out, size_t n) MUST_CHECK;
 

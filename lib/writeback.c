@@ -56,8 +56,7 @@ write_states(struct db *db, const struct key_info *keys, size_t n)
 enum err
 writeback_run(struct db *db, struct pool *pool, size_t *ret_n, struct errinfo *info)
 {
-	AUTO_FREE
-	struct key_info *keys = xcalloc(WRITEBACK_KEYS, sizeof(*keys));
+	AUTO_FREE struct key_info *keys = xcalloc(WRITEBACK_KEYS, sizeof(*keys));
 	size_t total = 0;
 	size_t n;
 	enum err e;

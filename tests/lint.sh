@@ -14,7 +14,7 @@ if git rev-parse --git-dir >/dev/null 2>&1; then
 	git ls-files -co --exclude-standard
 else
 	find . \( -name node_modules -o -name 'build*' \) -prune -o -type f -print | sed 's|^\./||'
-fi | grep -Ev '^lib/(channel_list|sql_text)\.' |
+fi | grep -Ev '^lib/(channel_list|sql_text|lua_text)\.' |
 	while read -r f; do [ -f "$f" ] && echo "$f"; done | LC_ALL=C sort >"$tmp/all"
 grep -E '^(lib|fcgi-app|admin-cgi|tests)/.*\.[ch]$' "$tmp/all" >"$tmp/c"
 grep -vE '^tests/' "$tmp/c" >"$tmp/program"

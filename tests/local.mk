@@ -18,11 +18,17 @@ UNIT_TESTS = \
 	tests/unit/test_cgi \
 	tests/unit/test_channel \
 	tests/unit/test_conf \
+	tests/unit/test_cors \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_mysql \
+	tests/unit/test_db_mysql_dsn \
+	tests/unit/test_db_pgsql \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
+	tests/unit/test_envfile \
 	tests/unit/test_flush \
+	tests/unit/test_gate \
 	tests/unit/test_group \
 	tests/unit/test_header \
 	tests/unit/test_headerrule \
@@ -49,6 +55,10 @@ UNIT_TESTS = \
 	tests/unit/test_url \
 	tests/unit/test_usage \
 	tests/unit/test_validate
+if HAVE_REDIS
+UNIT_TESTS += \
+	tests/unit/test_pool_redis
+endif
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -59,10 +69,16 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
-POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h
+tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
+	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
+tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
+	tests/unit/pgsql_kit.c tests/unit/pgsql_kit.h
+POOL_KIT = tests/unit/pool_kit.c tests/unit/pool_kit.h \
+	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 
 # --- fuzz: libFuzzer drivers, or programs that replay the corpus --------------
@@ -101,7 +117,10 @@ tests_bench_sse_server_SOURCES = tests/bench/sse_server.c tests/bench/bench.c te
 tests_bench_streams_SOURCES = tests/bench/streams.c tests/bench/bench.c tests/bench/bench.h
 
 # BENCHFLAGS: see tests/bench/run.py --help.
-bench: all $(EXTRA_PROGRAMS)
+# Not as prerequisites: `all` runs a make of its own, and two would write one library.
+bench:
+	$(MAKE) all
+	$(MAKE) $(EXTRA_PROGRAMS)
 	GPT_LOAD_BUILD=$(abs_top_builddir) PYTHONDONTWRITEBYTECODE=1 \
 		python3 $(srcdir)/tests/bench/run.py $(BENCHFLAGS)
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a turn costs: pick, and the report of a good answer, in the embedded pool,
- * at three sizes and with 1, 2 and 4 processes at once. Prints a table: medians of
+ * What a turn costs: pick, and the report of a good answer, in the embedded pool
+ * or in Redis, at three sizes and with 1, 2 and 4 processes at once. Prints a table: medians of
  * batches in microseconds a call, and pairs of calls a second over all processes.
  *
  *	pick [FOLDER]	FOLDER (TMPDIR, else /tmp) gets a pool of 1 GiB for a while
+ *	pick REDIS_DSN	a database of Redis that holds nothing worth keeping
  */
 #include "lib/clock.h"
 #include "lib/conf.h"
@@ -166,10 +167,12 @@ main(int argc, char **argv)
 	char dir[PATH_MAX];
 	struct conf conf = {.data_dir = dir, .pool_size = POOL_SIZE};
 
+	if (argc > 1 && strstr(argv[1], "://") != NULL)
+		conf.redis_dsn = argv[1];
 	(void)snprintf(dir, sizeof(dir), "%s/bench-pick-XXXXXX",
-		       argc > 1      ? argv[1]
-		       : tmp != NULL ? tmp
-				     : "/tmp");
+		       argc > 1 && conf.redis_dsn == NULL ? argv[1]
+		       : tmp != NULL                      ? tmp
+							  : "/tmp");
 	if (mkdtemp(dir) == NULL)
 		give_up(dir, ERR_IO, NULL);
 	printf("     keys  load s  processes  pick us  report us   pairs/s\n");
@@ -182,8 +185,7 @@ main(int argc, char **argv)
 			run(&conf, sizes[i], load_s, processes);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		AUTO_FREE
-		char *path = conf_path(&conf, files[i]);
+		AUTO_FREE char *path = conf_path(&conf, files[i]);
 
 		unlink(path);
 	}

@@ -41,7 +41,7 @@ BODY = {"model": "gpt-4.1-nano", "temperature": 0.7,
         "messages": [{"role": "user", "content": "Say hello in one short sentence, "
                       "without any greeting that names a person, a place or a day of the "
                       "week, and do not repeat the question. Thank you very much indeed "
-                      "for this kind help."}]}
+                      "for this kind help, my good old machine."}]}
 
 
 def arguments():
@@ -307,6 +307,8 @@ def main():
     for program in ("wrk", "nginx", "lighttpd"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
             raise SystemExit(f"the bench needs {program}")
+    if "gateway" in args.targets and b"__asan_init" in MASTER.read_bytes():
+        raise SystemExit("the bench wants a build without sanitizers")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-bench-"))
     with Servers(PROGRAMS, folder, os.cpu_count(), STREAM_EVENTS,
                  STREAM_INTERVAL_MS) as servers:

@@ -49,8 +49,7 @@ replay(const char *path)
 		return;
 	}
 	while ((entry = readdir(dir)) != NULL) {
-		AUTO_FREE
-		char *name = xasprintf("%s/%s", path, entry->d_name);
+		AUTO_FREE char *name = xasprintf("%s/%s", path, entry->d_name);
 
 		if (entry->d_name[0] != '.')
 			replay(name);
@@ -65,8 +64,8 @@ replay_own_corpus(const char *program)
 	const char *name = slash != NULL ? slash + 1 : program;
 	const char *format = strncmp(name, "fuzz_", 5) == 0 ? name + 5 : name;
 	const char *srcdir = getenv("srcdir");
-	AUTO_FREE
-	char *path = xasprintf("%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".", format);
+	AUTO_FREE char *path =
+	    xasprintf("%s/tests/fuzz/corpus/%s", srcdir != NULL ? srcdir : ".", format);
 
 	replay(path);
 }

@@ -5,6 +5,7 @@ sanitizers, looked at when the stack ends, stay silent under all of it."""
 import json
 import random
 import socket
+import time
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_garbage_on_the_responders_own_socket(gateway, provider, make_group):
 def test_half_a_request_never_holds_up_the_loop(gateway, provider, make_group):
     group = make_group()
     halves = []
-    for i in range(40):
+    for i in range(120):  # more than there are reader threads, many times
         half = Fcgi(gateway.socket)
         half.begin()
         if i % 2:
@@ -150,11 +151,23 @@ def test_half_a_request_never_holds_up_the_loop(gateway, provider, make_group):
         halves.append(half)
     for _ in range(10):
         assert gateway.ask(group).status == 200
-    whole = halves[1]
+    whole = halves[-1]
     whole.stdin(b"12345")
     assert whole.response().status == 200
     for half in halves:
         half.close()
+
+
+def test_half_a_request_does_not_hold_up_the_end(start_gateway):
+    """A reader thread that waits for the rest is woken, and the worker ends in order."""
+    gateway = start_gateway(SERVER_GRACEFUL_SHUTDOWN_TIMEOUT=1, workers=1)
+    half = Fcgi(gateway.socket)
+    half.begin()
+    assert gateway.health().status == 200
+    begun = time.monotonic()
+    gateway.stop_master()
+    assert time.monotonic() - begun < 5
+    half.close()
 
 
 def test_an_abort_record_ends_the_exchange(gateway, provider, make_group):

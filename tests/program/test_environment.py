@@ -90,7 +90,7 @@ UNUSABLE = [
     ("WEB_SERVER", "iis"), ("TRUSTED_PROXIES", "300.1.1.1"),
     ("TRUSTED_PROXIES", "10.0.0.0/99"), ("UPSTREAM_CA_FILE", "/no/such/file.pem"),
     ("DATABASE_DSN", "oracle://x"), ("DATABASE_DSN", "postgres://u:p@127.0.0.1/db"),
-    ("REDIS_DSN", "redis://127.0.0.1:6379/0"), ("REDIS_DSN", "http://x"),
+    ("REDIS_DSN", "redis://127.0.0.1:1/0"), ("REDIS_DSN", "http://x"),
     ("HTTP_PROXY", "ftp://127.0.0.1"), ("TZ", "Mars/Olympus"),
     ("DATA_DIR", "/proc/no/such/folder"),
 ]

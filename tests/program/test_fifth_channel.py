@@ -19,7 +19,7 @@ def with_a_fifth_channel(tmp_path):
     """A copy of the sources with one file more, configured and built."""
     copy, build = tmp_path / "copy", tmp_path / "build"
     copy.mkdir()
-    tracked = ("autogen.sh", "configure.ac", "Makefile.am", "build-aux", "m4", "lib", "fcgi-app",
+    tracked = ("autogen.sh", "configure.ac", "Makefile.am", "build-aux", "lib", "fcgi-app",
                "admin-cgi", "sql", "tests", "conf-examples", "static")
     skipped = shutil.ignore_patterns(".venv", "node_modules", "__pycache__", "*.o", "dist")
     for name in tracked:

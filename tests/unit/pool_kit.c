@@ -5,6 +5,7 @@
 #include "tests/unit/pool_kit.h"
 #include "lib/clock.h"
 #include "lib/str.h"
+#include "tests/unit/redis_kit.h"
 
 #include <stdio.h>
 #include <signal.h>
@@ -12,17 +13,68 @@
 #include <unistd.h>
 #include <sys/wait.h>
 
-const struct pool_kind pool_kinds[] = {
-    {"lmdb", pool_open},
+struct pool_kind {
+	const char *name;
+	enum err (*open)(const struct conf *conf, struct pool **ret, struct errinfo *info);
 };
-const size_t n_pool_kinds = ARRAY_LEN(pool_kinds);
+
+static const struct pool_kind pool_kinds[] = {
+    {"lmdb", pool_open},
+#ifdef HAVE_REDIS
+    {"redis", pool_redis_open},
+#endif
+};
 
 static const struct pool_kind *kind = &pool_kinds[0];
 
-void
-use_kind(const struct pool_kind *k)
+static struct redis_server server;
+
+static void
+end_server(void)
 {
-	kind = k;
+	redis_server_end(&server);
+}
+
+static bool
+is_redis(void)
+{
+	return strcmp(kind->name, "redis") == 0;
+}
+
+static bool
+has_what_it_needs(const struct pool_kind *k)
+{
+	if (strcmp(k->name, "redis") != 0)
+		return true;
+	if (!redis_server_start(&server, NULL)) {
+		print_message("# no redis-server here: its store is not tested\n");
+		return false;
+	}
+	return atexit(end_server) == 0;
+}
+
+/* In one group: there is one plan in what a test program prints. */
+int
+run_on_all_kinds(const struct CMUnitTest *tests, size_t n)
+{
+	struct CMUnitTest *all = xcalloc(n * ARRAY_LEN(pool_kinds), sizeof(*all));
+	size_t n_all = 0;
+	int failed;
+
+	for (size_t k = 0; k < ARRAY_LEN(pool_kinds); k++) {
+		if (!has_what_it_needs(&pool_kinds[k]))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			all[n_all] = tests[i];
+			all[n_all].name = xasprintf("%s: %s", pool_kinds[k].name, tests[i].name);
+			all[n_all++].initial_state = (void *)(uintptr_t)&pool_kinds[k];
+		}
+	}
+	failed = _cmocka_run_group_tests("the key pool", all, n_all, NULL, NULL);
+	for (size_t i = 0; i < n_all; i++)
+		free((char *)(uintptr_t)all[i].name);
+	free(all);
+	return failed;
 }
 
 enum err
@@ -54,11 +106,19 @@ setup_closed(void **state)
 	const char *tmp = getenv("TMPDIR");
 	struct fixture *f = xcalloc(1, sizeof(*f));
 
+	if (*state != NULL)
+		kind = *state;
 	(void)snprintf(f->dir, sizeof(f->dir), "%s/test-pool-XXXXXX", tmp != NULL ? tmp : "/tmp");
 	if (mkdtemp(f->dir) == NULL)
 		return -1;
 	f->conf.data_dir = f->dir;
 	f->conf.pool_size = POOL_MB * MB;
+	if (is_redis()) {
+		(void)snprintf(f->dsn, sizeof(f->dsn), "unix://%s?db=3", server.socket);
+		f->conf.redis_dsn = f->dsn;
+		if (!redis_server_say(&server, "FLUSHALL"))
+			return -1;
+	}
 	*state = f;
 	return 0;
 }
@@ -82,8 +142,7 @@ teardown(void **state)
 	pool_close(f->pool);
 	clock_fake(0);
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		AUTO_FREE
-		char *path = conf_path(&f->conf, files[i]);
+		AUTO_FREE char *path = conf_path(&f->conf, files[i]);
 
 		unlink(path);
 	}

@@ -23,21 +23,17 @@
 struct fixture {
 	char dir[PATH_MAX];
 	struct conf conf; /* of `dir`, with a pool of POOL_MB */
+	char dsn[128];
 	struct pool *pool;
 };
 
 #define POOL_MB 32
 #define MB      (1024 * 1024)
 
-/* The tests of the interface run once for each of these. */
-struct pool_kind {
-	const char *name;
-	enum err (*open)(const struct conf *conf, struct pool **ret, struct errinfo *info);
-};
-extern const struct pool_kind pool_kinds[];
-extern const size_t n_pool_kinds;
-/* The one that is tested now. */
-void use_kind(const struct pool_kind *kind);
+/* Runs tests of the interface once for each store; setup() knows which. Redis gets a
+ * server of its own, which ends with the program; where the machine has none, and in
+ * a build without it, LMDB is alone. */
+int run_on_all_kinds(const struct CMUnitTest *tests, size_t n);
 
 /* An empty folder and, for the first, an open pool and a clock that stands. */
 int setup(void **state);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * For unit tests that need files or a database: a folder of their own that goes
- * away at the end, a configuration that points there, and a migrated database.
+ * away at the end, a configuration that points there, and a migrated database: a
+ * file there, or GPT_LOAD_TEST_DSN, which is emptied each time (mysql_kit.h, pgsql_kit.h).
  */
 #ifndef TESTS_UNIT_SANDBOX_H
 #define TESTS_UNIT_SANDBOX_H
@@ -10,6 +11,7 @@
 #include "lib/crypt.h"
 #include "lib/db.h"
 #include "lib/migrate.h"
+#include "lib/str.h"
 
 #include <ftw.h>
 #include <setjmp.h>
@@ -26,15 +28,40 @@ struct sandbox {
 	struct conf conf; /* what the module under test reads of it; the rest is zero */
 };
 
+/* Everything in the database goes; only one of tests is taken for one. */
+static inline void
+sandbox_empty(const struct conf *conf)
+{
+	struct errinfo info = {""};
+	struct db *db;
+
+	assert_true(str_contains(str_of(conf->database_dsn), "/gpt_load_test?"));
+	if (db_open(conf, &db, &info) != ERR_OK)
+		fail_msg("%s", info.text);
+	if (db_dialect(db) == DB_MYSQL)
+		assert_int_equal(db_script(db,
+					   "DROP DATABASE gpt_load_test;\n"
+					   "CREATE DATABASE gpt_load_test CHARACTER SET utf8mb4;"),
+				 ERR_OK);
+	if (db_dialect(db) == DB_PGSQL)
+		assert_int_equal(db_script(db, "DROP SCHEMA public CASCADE;\n"
+					       "CREATE SCHEMA public;"),
+				 ERR_OK);
+	db_close(db);
+}
+
 static inline struct sandbox *
 sandbox_new(void)
 {
+	const char *dsn = getenv("GPT_LOAD_TEST_DSN");
 	struct sandbox *s = xcalloc(1, sizeof(*s));
 
 	(void)snprintf(s->dir, sizeof(s->dir), "/tmp/gpt-load-test.XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
 	s->conf.data_dir = s->dir;
-	s->conf.database_dsn = xasprintf("%s/gpt-load.db", s->dir);
+	s->conf.database_dsn = dsn != NULL ? xstrdup(dsn) : xasprintf("%s/gpt-load.db", s->dir);
+	if (dsn != NULL)
+		sandbox_empty(&s->conf);
 	s->conf.port = 3001;
 	s->conf.spool_size = 64 * 1024 * 1024;
 	s->conf.pool_size = 8 * 1024 * 1024;

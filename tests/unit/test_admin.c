@@ -5,10 +5,9 @@
  * groups, keys and logs.
  */
 #include "lib/clock.h"
+#include "lib/gate.h"
 #include "lib/json.h"
 #include "lib/limits.h"
-
-#include <fcntl.h>
 
 #include "tests/unit/admin_kit.h"
 
@@ -275,22 +274,16 @@ test_settings(void **state)
 
 /* --- health, integration --- */
 
-/* A lock as a living worker holds it. */
-static int
+/* A responder that was started 3723 s ago. */
+static struct gate *
 hold_gate(struct fixture *f)
 {
-	char *path = conf_path(&f->sandbox->conf, "run/gate");
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	struct flock lock = {
-	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 4096 + 3, .l_len = 1};
-	int64_t started = clock_wall_us() - INT64_C(3723500000);
+	struct gate *g = NULL;
 
-	free(path);
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, &started, sizeof(started), 4096 + 3 * 32 + 16),
-			 sizeof(started));
-	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-	return fd;
+	clock_fake(clock_wall_us() - INT64_C(3723000000));
+	assert_int_equal(gate_open(&f->sandbox->conf, &g, NULL), ERR_OK);
+	clock_fake(0);
+	return g;
 }
 
 static void
@@ -303,13 +296,13 @@ test_health(void **state)
 	assert_has(f, "\"down\":[\"configuration\",\"workers\"]");
 	assert_int_equal(ask(f, "GET", "/api/groups", ""), 200);
 	make_group(f, "a", "");
-	int fd = hold_gate(f);
+	struct gate *g = hold_gate(f);
 	assert_int_equal(request(f, "GET", "/health", STR(""), NULL), 200);
 	assert_string_equal(text(f->json, "status"), "healthy");
 	assert_memory_equal(text(f->json, "uptime"), "1h2m3.", 6);
 	assert_false(json_has(f->json, "code"));
 	/* The worker dies: its lock goes with it. */
-	close(fd);
+	gate_close(g);
 	assert_int_equal(request(f, "GET", "/health", STR(""), NULL), 503);
 	assert_has(f, "\"down\":[\"workers\"]");
 }

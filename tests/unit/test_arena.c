@@ -126,6 +126,7 @@ test_copies(void **state)
 	assert_int_equal(none.n, 0);
 	assert_string_equal(none.p, "");
 	assert_string_equal(arena_printf(&arena, "%s/%d", "v", 1), "v/1");
+	assert_string_equal(ARENA_CONCAT(&arena, STR("a"), STR(""), {NULL, 0}, STR("bc")), "abc");
 	assert_int_equal(strlen(arena_printf(&arena, "%*s", 3 * CHUNK, "x")), 3 * CHUNK);
 }
 

@@ -166,14 +166,12 @@ test_copies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		AUTO_FREE
-		char *p = xstrndup(cases[i].s, cases[i].n);
+		AUTO_FREE char *p = xstrndup(cases[i].s, cases[i].n);
 
 		assert_string_equal(p, cases[i].want);
 	}
 	for (size_t i = 0; i < 2; i++) {
-		AUTO_FREE
-		char *p = xstrdup(i == 0 ? "" : "same");
+		AUTO_FREE char *p = xstrdup(i == 0 ? "" : "same");
 
 		assert_string_equal(p, i == 0 ? "" : "same");
 	}
@@ -182,10 +180,8 @@ test_copies(void **state)
 static void
 test_asprintf(void **state)
 {
-	AUTO_FREE
-	char *p = xasprintf("%s-%d", "x", 7);
-	AUTO_FREE
-	char *wide = xasprintf("%5000s", "end");
+	AUTO_FREE char *p = xasprintf("%s-%d", "x", 7);
+	AUTO_FREE char *wide = xasprintf("%5000s", "end");
 
 	(void)state;
 	assert_string_equal(p, "x-7");

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * lib/conf: defaults, where values come from, what is refused and in which words,
- * the .env syntax, the generated AUTH_KEY, and .env.example.
+ * the generated AUTH_KEY, and .env.example.
  *
  * Each test runs in a folder of its own with a clean environment.
  */
 #include "lib/conf.h"
 
-#include "lib/envfile.h"
 #include "lib/limits.h"
 #include "lib/str.h"
 
@@ -377,88 +376,6 @@ small_file_limit_makes_small_pools(void **state)
 	conf_free(c);
 }
 
-/* --- .env syntax --- */
-
-static const struct {
-	const char *line;
-	const char *value; /* of A; NULL: refused */
-} syntax[] = {
-    {"A=b", "b"},
-    {"  export\tA = b c  ", "b c"},
-    {"A=b # comment", "b"},
-    {"A=b#c", "b#c"},
-    {"A=#c", ""},
-    {"A=", ""},
-    {"A=b=c", "b=c"},
-    {"A='b # \"c\" \\n $X' # comment", "b # \"c\" \\n $X"},
-    {"A=\"b\\n\\t\\\"\\\\\\$X\\q\"", "b\n\t\"\\$X\\q"},
-    {"A=\"\"", ""},
-    {"A=b'c'", "b'c'"},
-    {"A=$(touch x)`y`", "$(touch x)`y`"},
-    {"A=1\nA=2\r\n", "2"},
-    {"\xEF\xBB\xBF"
-     "A=1",
-     "1"},
-    {"A='b", NULL},
-    {"A=\"b", NULL},
-    {"A=\"b\\\"", NULL},
-    {"A='b'c", NULL},
-    {"A=\"b\" c", NULL},
-    {"A", NULL},
-    {"=b", NULL},
-    {"1A=b", NULL},
-    {"A-B=c", NULL},
-};
-
-static void
-file_syntax(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(syntax); i++) {
-		struct envfile *f = NULL;
-		struct errinfo info = {""};
-		enum err e;
-		int line = 0;
-
-		write_file("f", syntax[i].line);
-		e = envfile_read("f", &f, &info);
-		assert_int_equal(e, syntax[i].value != NULL ? ERR_OK : ERR_CONF);
-		if (e == ERR_OK) {
-			assert_string_equal(envfile_get(f, "A", &line), syntax[i].value);
-			assert_true(line >= 1);
-			assert_null(envfile_get(f, "B", &line));
-		} else {
-			assert_non_null(strstr(info.text, "f:1: "));
-		}
-		envfile_free(f);
-	}
-}
-
-static void
-file_is_bounded(void **state)
-{
-	struct envfile *f = NULL;
-	char *text = xmalloc(LIMIT_CONF_FILE + 2);
-
-	(void)state;
-	memset(text, '#', LIMIT_CONF_FILE + 1);
-	text[LIMIT_CONF_FILE + 1] = '\0';
-	write_file("f", text);
-	assert_int_equal(envfile_read("f", &f, NULL), ERR_CONF);
-	memset(text, 'A', LIMIT_CONF_VALUE + 10);
-	text[1] = '=';
-	text[LIMIT_CONF_VALUE + 10] = '\0';
-	write_file("f", text);
-	assert_int_equal(envfile_read("f", &f, NULL), ERR_CONF);
-	FILE *out = fopen("f", "we");
-	assert_int_equal(fwrite("A=b\0c\n", 1, 6, out), 6);
-	(void)fclose(out);
-	assert_int_equal(envfile_read("f", &f, NULL), ERR_CONF);
-	assert_int_equal(envfile_read("nothing", &f, NULL), ERR_NOT_FOUND);
-	assert_null(f);
-	free(text);
-}
-
 /* --- preparing --- */
 
 static mode_t
@@ -629,6 +546,10 @@ values_are_shown_without_secrets(void **state)
 	assert_value(c, "LOG_ENABLE_FILE", "false");
 	assert_value(c, "ALLOWED_ORIGINS", "*");
 	conf_free(c);
+	setenv("DATABASE_DSN", "u:a://b@c:d@unix(/run/m.sock)/db?x=@", 1);
+	c = load();
+	assert_value(c, "DATABASE_DSN", "u:***@unix(/run/m.sock)/db?x=@");
+	conf_free(c);
 }
 
 /* .env.example names every variable once, with its default. */
@@ -685,8 +606,6 @@ main(void)
 	    TEST(refusals_name_the_line_and_no_secret),
 	    TEST(clients_cannot_set_the_proxy),
 	    TEST(small_file_limit_makes_small_pools),
-	    TEST(file_syntax),
-	    TEST(file_is_bounded),
 	    TEST(folders_and_key_are_made_once),
 	    TEST(two_starting_together_agree),
 	    TEST(unusable_key_file_is_refused),

@@ -80,9 +80,9 @@ test_dialect(void **state)
 		conf.database_dsn = xstrdup(rows[i].dsn);
 		assert_int_equal(db_dialect_of(rows[i].dsn), rows[i].is);
 		if (rows[i].is != DB_SQLITE) {
-			assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
-			assert_true(
-			    str_starts(str_of(info.text), "DATABASE_DSN: this build has no"));
+			/* Not built in, or nobody is there. */
+			assert_int_not_equal(db_open(&conf, &db, &info), ERR_OK);
+			assert_true(str_starts(str_of(info.text), "DATABASE_DSN: "));
 		}
 		free(conf.database_dsn);
 	}

@@ -64,7 +64,7 @@ static struct logrow
 sample(int i)
 {
 	struct logrow row = {
-	    .time_us = START_US + i,
+	    .time_us = START_US + i * 1000LL, /* databases keep milliseconds */
 	    .group_id = 7,
 	    .group_name = STR("a"),
 	    .key_id = 1,
@@ -181,12 +181,47 @@ test_times(void **state)
 		     DB_NO_ARGS, &rows);
 	assert_int_equal(e, ERR_OK);
 	assert_true(db_next(rows, &e));
-	assert_true(db_col_time(rows, 0) == START_US + 9);
+	assert_true(db_col_time(rows, 0) == START_US + 9000);
 	assert_true(db_col_time(rows, 1) == START_US - 5000000);
 	assert_false(db_next(rows, &e));
 	db_rows_done(rows);
 	db_close(db);
 	spool_close(spool);
+}
+
+static void
+refuse_bad_rows(struct db *db)
+{
+	static const struct sql trigger = {
+	    .sqlite = "CREATE TRIGGER bad BEFORE INSERT ON request_logs WHEN NEW.model = 'bad' "
+		      "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+	    .mysql = "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "IF NEW.model = 'bad' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = "
+		     "'refused'; END IF",
+	    .pgsql = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+		     "$$BEGIN RAISE EXCEPTION 'refused'; END$$;\n"
+		     "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "WHEN (NEW.model = 'bad') EXECUTE FUNCTION refuse()",
+	};
+
+	assert_int_equal(db_script(db, db_pick(db, &trigger)), ERR_OK);
+}
+
+static void
+refuse_rows(struct db *db)
+{
+	static const struct sql trigger = {
+	    .sqlite = "CREATE TRIGGER bad BEFORE INSERT ON request_logs "
+		      "BEGIN SELECT RAISE(ABORT, 'refused'); END",
+	    .mysql = "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'",
+	    .pgsql = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+		     "$$BEGIN RAISE EXCEPTION 'refused'; END$$;\n"
+		     "CREATE TRIGGER bad BEFORE INSERT ON request_logs FOR EACH ROW "
+		     "EXECUTE FUNCTION refuse()",
+	};
+
+	assert_int_equal(db_script(db, db_pick(db, &trigger)), ERR_OK);
 }
 
 /* A living writer's segment stays, a finished one goes with its position. */
@@ -241,13 +276,11 @@ test_refused(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	AUTO_FREE
-	char *kept = xasprintf("%s/spool/refused/id-00000150.row", s->dir);
+	AUTO_FREE char *kept = xasprintf("%s/spool/refused/id-00000150.row", s->dir);
 	struct flush_result result;
 	struct stat st;
 
-	sandbox_exec(db, "CREATE TRIGGER bad BEFORE INSERT ON request_logs WHEN NEW.model = 'bad' "
-			 "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+	refuse_bad_rows(db);
 	for (int i = 0; i < 300; i++) {
 		struct logrow row = sample(i);
 
@@ -278,13 +311,13 @@ test_refuses_all(void **state)
 	struct flush_result result;
 	struct errinfo info = {""};
 
-	sandbox_exec(db, "CREATE TRIGGER bad BEFORE INSERT ON request_logs "
-			 "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+	refuse_rows(db);
 	append(spool, sample(1));
 	assert_int_equal(flush_run(&s->conf, db, &bounds, &result, &info), ERR_DB);
 	assert_int_equal(result.refused, 0);
 	assert_non_null(strstr(info.text, "refused"));
-	sandbox_exec(db, "DROP TRIGGER bad");
+	sandbox_exec(db, db_dialect(db) == DB_PGSQL ? "DROP TRIGGER bad ON request_logs"
+						    : "DROP TRIGGER bad");
 	assert_int_equal(flush(s, db).rows, 1);
 	/* Nor is one that cannot count. */
 	append(spool, sample(2));
@@ -305,8 +338,7 @@ test_torn(void **state)
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
 	struct segment_list list;
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 	struct stat st;
 	int64_t lost;
 	int dir;
@@ -335,8 +367,8 @@ test_foreign_segment(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	AUTO_FREE
-	char *path = xasprintf("%s/spool/01890a5d-ac96-774b-bcce-b302099a8057.spool", s->dir);
+	AUTO_FREE char *path =
+	    xasprintf("%s/spool/01890a5d-ac96-774b-bcce-b302099a8057.spool", s->dir);
 	int fd = open(path, O_WRONLY | O_CREAT, 0600);
 
 	assert_int_equal(write(fd, "GPTLSPL\x7F more", 13), 13);
@@ -385,8 +417,7 @@ test_bounds(void **state)
 	volatile bool stop = true;
 	struct flush_bounds bounds = {.stop = &stop};
 	struct flush_result result;
-	AUTO_FREE
-	char *path = xasprintf("%s/spool/flush.lock", s->dir);
+	AUTO_FREE char *path = xasprintf("%s/spool/flush.lock", s->dir);
 	int fd;
 
 	append(spool, sample(1));
@@ -419,12 +450,16 @@ static void
 flush_and_exit(struct sandbox *s)
 {
 	struct flush_bounds bounds = {.wait = true};
+	struct errinfo info = {""};
 	struct flush_result result;
 	struct db *db;
+	enum err e = db_open(&s->conf, &db, &info);
 
-	if (db_open(&s->conf, &db, NULL) != ERR_OK)
-		_exit(1);
-	_exit(flush_run(&s->conf, db, &bounds, &result, NULL) == ERR_OK ? 0 : 1);
+	if (e == ERR_OK)
+		e = flush_run(&s->conf, db, &bounds, &result, &info);
+	if (e != ERR_OK)
+		(void)fprintf(stderr, "%s\n", info.text);
+	_exit(e == ERR_OK ? 0 : 1);
 }
 
 /* Not a wait for anything: a moment by chance. */

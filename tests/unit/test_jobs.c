@@ -34,8 +34,7 @@ setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
 	struct errinfo info = {""};
-	AUTO_FREE
-	char *upstreams = NULL;
+	AUTO_FREE char *upstreams = NULL;
 
 	f->sandbox = sandbox_new();
 	f->sandbox->conf.pool_size = 16 * 1024 * 1024;
@@ -53,7 +52,7 @@ setup(void **state)
 	sandbox_exec(f->db, "INSERT INTO api_keys (id, key_value, key_hash, group_id, status) "
 			    "VALUES (3, 'sk-test-key-one', 'aa', 7, 'active')");
 	sandbox_exec(f->db, "INSERT INTO gptl_outbox (group_id, first_id, last_id, created_at) "
-			    "VALUES (7, 0, 9223372036854775807, '2024-01-01 00:00:00+00:00')");
+			    "VALUES (7, 0, 9223372036854775807, '2024-01-01 00:00:00')");
 	if (pool_open(&f->sandbox->conf, &f->pool, &info) != ERR_OK)
 		fail_msg("%s", info.text);
 	f->jobs = jobs_new(&f->sandbox->conf, f->pool);
@@ -299,8 +298,7 @@ test_retention(void **state)
 
 	assert_int_equal(db_begin(f->db), ERR_OK);
 	for (int i = 0; i < 2510; i++) {
-		AUTO_FREE
-		char *id = xasprintf("id-%d", i);
+		AUTO_FREE char *id = xasprintf("id-%d", i);
 		int64_t age = i < 2500 ? 7 * DAY + SECOND : 7 * DAY - 60 * SECOND;
 
 		assert_int_equal(db_exec(f->db,
@@ -364,8 +362,7 @@ static void
 test_database_away(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *away = xasprintf("%s/away/gpt-load.db", f->sandbox->dir);
+	AUTO_FREE char *away = xasprintf("%s/away/gpt-load.db", f->sandbox->dir);
 	char *dsn = f->sandbox->conf.database_dsn;
 	struct errinfo info = {""};
 

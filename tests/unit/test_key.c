@@ -349,8 +349,9 @@ test_page(void **state)
 	size_t n;
 
 	add(f, 1, "key-", 5);
-	sandbox_exec(f->db,
-		     "UPDATE api_keys SET last_used_at = '2026-01-02 03:04:05+08:00' WHERE id = 2");
+	assert_int_equal(db_exec(f->db, "UPDATE api_keys SET last_used_at = ? WHERE id = 2",
+				 DB_ARGS(db_time(1767294245000000)), NULL),
+			 ERR_OK);
 	sandbox_exec(f->db,
 		     "UPDATE api_keys SET key_value = 'damaged', status = 'invalid' WHERE id = 4");
 

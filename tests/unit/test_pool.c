@@ -106,8 +106,7 @@ test_snapshot(void **state)
 {
 	struct fixture *f = *state;
 	size_t n = 3 * 1024 * 1024 + 17;
-	AUTO_FREE
-	char *large = xmalloc(n);
+	AUTO_FREE char *large = xmalloc(n);
 	struct buf small;
 	uint64_t v = 42;
 
@@ -522,12 +521,6 @@ main(void)
 	    TEST(test_many_rests_end),
 	    TEST(test_blamed_while_resting),
 	};
-	int failed = 0;
 
-	for (size_t i = 0; i < n_pool_kinds; i++) {
-		use_kind(&pool_kinds[i]);
-		failed += _cmocka_run_group_tests(pool_kinds[i].name, tests, ARRAY_LEN(tests), NULL,
-						  NULL);
-	}
-	return failed;
+	return run_on_all_kinds(tests, ARRAY_LEN(tests));
 }

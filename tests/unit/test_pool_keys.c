@@ -112,8 +112,7 @@ static void
 test_sync_long_keys(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *text = xcalloc(1, POOL_STORED_MAX + 1);
+	AUTO_FREE char *text = xcalloc(1, POOL_STORED_MAX + 1);
 	struct pool_key key = {.id = 1, .stored = {text, POOL_STORED_MAX}};
 	struct due_key due;
 	size_t n = 0;
@@ -419,12 +418,6 @@ main(void)
 	    TEST(test_failures_over_processes),
 	    TEST(test_threads),
 	};
-	int failed = 0;
 
-	for (size_t i = 0; i < n_pool_kinds; i++) {
-		use_kind(&pool_kinds[i]);
-		failed += _cmocka_run_group_tests(pool_kinds[i].name, tests, ARRAY_LEN(tests), NULL,
-						  NULL);
-	}
-	return failed;
+	return run_on_all_kinds(tests, ARRAY_LEN(tests));
 }

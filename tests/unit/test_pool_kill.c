@@ -57,8 +57,7 @@ static void
 test_full(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *text = xcalloc(1, 8 * MB);
+	AUTO_FREE char *text = xcalloc(1, 8 * MB);
 	const struct str large = {text, 8 * MB};
 	struct key_info info;
 	uint64_t turn;
@@ -246,8 +245,7 @@ test_killed_while_opening(void **state)
 	unsigned int seed = 7;
 
 	for (int i = 0; i < KILLS; i++) {
-		AUTO_FREE
-		char *path = conf_path(&f->conf, "pool.mdb");
+		AUTO_FREE char *path = conf_path(&f->conf, "pool.mdb");
 		pid_t pid = fork();
 
 		assert_true(pid >= 0);

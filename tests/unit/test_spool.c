@@ -116,8 +116,7 @@ test_append(void **state)
 {
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 	struct stat st;
 
 	assert_spool(s, "");
@@ -180,8 +179,7 @@ test_torn(void **state)
 {
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 	struct stat st;
 
 	for (int i = 0; i < 3; i++)
@@ -201,8 +199,7 @@ test_damaged(void **state)
 {
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 	int64_t record;
 	struct stat st;
 	int fd;
@@ -312,8 +309,7 @@ test_removed_under_writer(void **state)
 {
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
-	AUTO_FREE
-	char *path = NULL;
+	AUTO_FREE char *path = NULL;
 
 	assert_int_equal(append(spool, 0, STR("")), ERR_OK);
 	path = segment_path(s);

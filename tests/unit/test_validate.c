@@ -88,8 +88,7 @@ static void
 test_request(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *why = NULL;
+	AUTO_FREE char *why = NULL;
 	struct validate_result result = try_key(f, "sk-secret-key", NULL, &why);
 
 	assert_true(result.ok);
@@ -122,8 +121,7 @@ test_answers(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		AUTO_FREE
-		char *why = NULL;
+		AUTO_FREE char *why = NULL;
 		struct validate_result result;
 
 		httpmock_answer(f->mock, cases[i].status, cases[i].body);
@@ -139,14 +137,10 @@ test_no_answer(void **state)
 {
 	struct fixture *f = *state;
 	volatile bool stop = true;
-	AUTO_FREE
-	char *stopped = NULL;
-	AUTO_FREE
-	char *late = NULL;
-	AUTO_FREE
-	char *refused = NULL;
-	AUTO_FREE
-	char *scheme = NULL;
+	AUTO_FREE char *stopped = NULL;
+	AUTO_FREE char *late = NULL;
+	AUTO_FREE char *refused = NULL;
+	AUTO_FREE char *scheme = NULL;
 	struct validate_result result;
 
 	httpmock_answer(f->mock, 0, "");
@@ -172,10 +166,8 @@ static void
 test_proxy(void **state)
 {
 	struct fixture *f = *state;
-	AUTO_FREE
-	char *direct = NULL;
-	AUTO_FREE
-	char *through = NULL;
+	AUTO_FREE char *direct = NULL;
+	AUTO_FREE char *through = NULL;
 
 	assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
 	assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:1", 1), 0);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Redis store's hot path: who is next, and what became of it. Each is one
+ * command and one answer. In the responder's loop the answer comes later, elsewhere
+ * the call waits for it; what is made of the answer is the same.
+ */
+#include "lib/pool_redis.h"
+#include "lib/str.h"
+
+#include <stdlib.h>
+
+/* --- either way --- */
+
+/* Says the command the way that suits this thread; fn gets the answer. */
+static void
+eval(struct pool_redis *p, enum script script, struct buf *cmd, int type, loop_fn fn, void *arg)
+{
+	redisReply *r = NULL;
+	enum err e;
+
+	if (rpool_in_loop(p)) {
+		rpool_loop_eval(p->loop, script, cmd, type, fn, arg);
+		return;
+	}
+	e = rpool_eval(p, script, cmd, type, &r);
+	fn(arg, e, r);
+	if (r != NULL)
+		freeReplyObject(r);
+}
+
+/* --- pick --- */
+
+struct pick_wait {
+	struct pool_redis *p;
+	pick_fn fn;
+	void *arg;
+};
+
+/* {version, turn, id, record}, or {version, end of the first rest}. */
+static enum err
+read_pick(const redisReply *r, struct pick *ret)
+{
+	struct redis_key k;
+
+	if (r->elements < 2)
+		return ERR_POOL;
+	ret->version = rpool_number(r->element[0]);
+	if (r->elements == 2) {
+		ret->rest_end_ms = (int64_t)rpool_number(r->element[1]);
+		return ret->rest_end_ms > 0 ? ERR_ALL_RESTING : ERR_NO_KEYS;
+	}
+	if (r->elements != 4 || !rpool_key_read(rpool_text(r->element[3]), &k))
+		return ERR_POOL;
+	ret->turn = rpool_number(r->element[1]);
+	ret->key_id = (int64_t)rpool_number(r->element[2]);
+	ret->fails = k.fails;
+	memcpy(ret->hash, k.hash, sizeof(ret->hash));
+	ret->stored = k.stored;
+	return ERR_OK;
+}
+
+static void
+on_pick(void *arg, enum err e, const redisReply *r)
+{
+	struct pick_wait w = *(struct pick_wait *)arg;
+	struct pick pick = {0};
+
+	free(arg);
+	if (e == ERR_OK)
+		e = read_pick(r, &pick);
+	if (e == ERR_OK || e == ERR_ALL_RESTING || e == ERR_NO_KEYS)
+		rpool_saw_version(w.p, pick.version);
+	w.fn(w.arg, e, &pick);
+}
+
+void
+rpool_pick(struct pool *pool, const struct pick_query *q, pick_fn fn, void *arg)
+{
+	struct pool_redis *p = redis_of(pool);
+	struct pick_wait *w = xmalloc(sizeof(*w));
+	struct buf cmd;
+
+	*w = (struct pick_wait){p, fn, arg};
+	rpool_script(p, &cmd, SCRIPT_PICK, 2 + q->n_not_these);
+	rpool_arg_now(&cmd);
+	rpool_arg_int(&cmd, q->group_id);
+	for (size_t i = 0; i < q->n_not_these; i++)
+		rpool_arg_int(&cmd, q->not_these[i]);
+	eval(p, SCRIPT_PICK, &cmd, REDIS_REPLY_ARRAY, on_pick, w);
+}
+
+/* --- turn --- */
+
+struct turn_wait {
+	turn_fn fn;
+	void *arg;
+};
+
+static void
+on_turn(void *arg, enum err e, const redisReply *r)
+{
+	struct turn_wait w = *(struct turn_wait *)arg;
+
+	free(arg);
+	w.fn(w.arg, e, e == ERR_OK ? rpool_number(r) : 0);
+}
+
+void
+rpool_turn(struct pool *pool, int64_t group_id, turn_fn fn, void *arg)
+{
+	struct pool_redis *p = redis_of(pool);
+	struct turn_wait *w = xmalloc(sizeof(*w));
+	struct buf cmd;
+
+	*w = (struct turn_wait){fn, arg};
+	rpool_script(p, &cmd, SCRIPT_TURN, 1);
+	rpool_arg_int(&cmd, group_id);
+	eval(p, SCRIPT_TURN, &cmd, REDIS_REPLY_INTEGER, on_turn, w);
+}
+
+/* --- report --- */
+
+struct report_wait {
+	report_fn fn;
+	void *arg;
+};
+
+static void
+on_report(void *arg, enum err e, const redisReply *r)
+{
+	struct report_wait w = *(struct report_wait *)arg;
+	uint64_t move = POOL_MOVE_NONE;
+
+	free(arg);
+	if (e == ERR_OK && r->elements != 2)
+		e = ERR_POOL;
+	if (e == ERR_OK)
+		move = rpool_number(r->element[0]);
+	if (w.fn == NULL)
+		return;
+	if (e == ERR_OK && move <= POOL_MOVE_BACK)
+		w.fn(w.arg, e, (enum pool_move)move, (uint32_t)rpool_number(r->element[1]));
+	else
+		w.fn(w.arg, e == ERR_OK ? ERR_POOL : e, POOL_MOVE_NONE, 0);
+}
+
+void
+rpool_report(struct pool *pool, const struct report *r, report_fn fn, void *arg)
+{
+	struct pool_redis *p = redis_of(pool);
+	struct report_wait *w = xmalloc(sizeof(*w));
+	struct buf cmd;
+
+	*w = (struct report_wait){fn, arg};
+	rpool_script(p, &cmd, SCRIPT_REPORT, 9);
+	rpool_arg_now(&cmd);
+	rpool_arg_int(&cmd, r->group_id);
+	rpool_arg_int(&cmd, r->key_id);
+	rpool_arg_int(&cmd, r->verdict);
+	rpool_arg_int(&cmd, r->threshold);
+	rpool_arg_int(&cmd, r->rest_until_ms);
+	rpool_arg_int(&cmd, r->next_check_ms);
+	rpool_arg_int(&cmd, r->status);
+	rpool_arg(&cmd, utf8_cut(r->error, POOL_ERROR_TEXT - 1));
+	eval(p, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_report, w);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The Redis store's small facts: whose pool this is, and the compiled configuration
+ * with its version. A Redis that lost everything has none of them, and is filled
+ * from the DB again.
+ */
+#include "lib/pool_redis.h"
+#include "lib/str.h"
+
+/* --- identity --- */
+
+enum err
+rpool_identity_get(struct pool *pool, struct pool_identity *ret)
+{
+	struct pool_redis *p = redis_of(pool);
+	redisReply *r = NULL;
+	struct str installation;
+	struct buf cmd;
+	enum err e;
+
+	buf_init(&cmd, 256);
+	rpool_cmd(&cmd, 5);
+	rpool_arg(&cmd, STR("HMGET"));
+	rpool_arg(&cmd, STR("gptl:id"));
+	rpool_arg(&cmd, STR("installation"));
+	rpool_arg(&cmd, STR("generation"));
+	rpool_arg(&cmd, STR("complete"));
+	e = rpool_ask(p, &cmd, REDIS_REPLY_ARRAY, &r);
+	if (e != ERR_OK)
+		return e;
+	*ret = (struct pool_identity){.generation = 0};
+	if (r->elements == 3) {
+		installation = rpool_text(r->element[0]);
+		if (installation.n > 0)
+			memcpy(ret->installation, installation.p,
+			       MIN(installation.n, sizeof(ret->installation) - 1));
+		ret->generation = rpool_number(r->element[1]);
+		ret->complete = rpool_number(r->element[2]) == 1;
+	}
+	freeReplyObject(r);
+	return ERR_OK;
+}
+
+enum err
+rpool_identity_set(struct pool *pool, const struct pool_identity *id)
+{
+	struct pool_redis *p = redis_of(pool);
+	redisReply *r = NULL;
+	struct buf cmd;
+	enum err e;
+
+	buf_init(&cmd, 512);
+	rpool_cmd(&cmd, 8);
+	rpool_arg(&cmd, STR("HSET"));
+	rpool_arg(&cmd, STR("gptl:id"));
+	rpool_arg(&cmd, STR("installation"));
+	rpool_arg(&cmd, str_of(id->installation));
+	rpool_arg(&cmd, STR("generation"));
+	rpool_arg_int(&cmd, (int64_t)id->generation);
+	rpool_arg(&cmd, STR("complete"));
+	rpool_arg_int(&cmd, id->complete);
+	e = rpool_ask(p, &cmd, REDIS_REPLY_INTEGER, &r);
+	if (e == ERR_OK)
+		freeReplyObject(r);
+	return e;
+}
+
+/* --- configuration --- */
+
+void
+rpool_saw_version(struct pool_redis *p, uint64_t version)
+{
+	atomic_store(&p->version, version);
+}
+
+/* The loop must not wait: it has heard of the last one by a message, by a pick or by
+ * its timer. */
+enum err
+rpool_version(struct pool *pool, uint64_t *ret)
+{
+	struct pool_redis *p = redis_of(pool);
+	redisReply *r = NULL;
+	struct buf cmd;
+	enum err e;
+
+	if (rpool_in_loop(p)) {
+		rpool_loop_listen(p->loop);
+		*ret = atomic_load(&p->version);
+		return ERR_OK;
+	}
+	buf_init(&cmd, 64);
+	rpool_cmd(&cmd, 2);
+	rpool_arg(&cmd, STR("MGET"));
+	rpool_arg(&cmd, STR("gptl:version"));
+	e = rpool_ask(p, &cmd, REDIS_REPLY_ARRAY, &r);
+	if (e != ERR_OK)
+		return e;
+	*ret = r->elements == 1 ? rpool_number(r->element[0]) : 0;
+	freeReplyObject(r);
+	return ERR_OK;
+}
+
+enum err
+rpool_snapshot_put(struct pool *pool, uint64_t version, struct str text, bool force)
+{
+	struct pool_redis *p = redis_of(pool);
+	char channel[32];
+	uint64_t unused;
+	int64_t ok;
+	struct buf cmd;
+	enum err e;
+
+	rpool_channel(p, channel, sizeof(channel));
+	rpool_script(p, &cmd, SCRIPT_SNAPSHOT, 4);
+	rpool_arg_int(&cmd, (int64_t)version);
+	rpool_arg(&cmd, text);
+	rpool_arg_int(&cmd, force);
+	rpool_arg(&cmd, str_of(channel));
+	e = rpool_eval_int(p, SCRIPT_SNAPSHOT, &cmd, &ok);
+	/* Redis may answer us before it tells the others; what it answers next comes
+	 * after that. So whoever hears that a change is made finds it obeyed. */
+	return e == ERR_OK ? rpool_version(pool, &unused) : e;
+}
+
+enum err
+rpool_snapshot_get(struct pool *pool, struct buf *out, uint64_t *ret_version)
+{
+	struct pool_redis *p = redis_of(pool);
+	redisReply *r = NULL;
+	struct buf cmd;
+	enum err e;
+
+	buf_init(&cmd, 128);
+	rpool_cmd(&cmd, 3);
+	rpool_arg(&cmd, STR("MGET"));
+	rpool_arg(&cmd, STR("gptl:version"));
+	rpool_arg(&cmd, STR("gptl:snapshot"));
+	e = rpool_ask(p, &cmd, REDIS_REPLY_ARRAY, &r);
+	if (e != ERR_OK)
+		return e;
+	if (r->elements != 2) {
+		e = ERR_POOL;
+	} else {
+		buf_str(out, rpool_text(r->element[1]));
+		e = buf_err(out);
+		if (e == ERR_OK)
+			*ret_version = rpool_number(r->element[0]);
+	}
+	freeReplyObject(r);
+	return e;
+}

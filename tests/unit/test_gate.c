@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib/gate: one count over all processes of a node, which a process that dies gives
+ * back.
+ */
+#include "lib/gate.h"
+
+#include "lib/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define MAX_UNDER_WAY 3
+
+static char dir[64];
+static struct conf conf;
+
+static int
+set_up(void **state)
+{
+	char run[80];
+
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "/tmp/test_gate.XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	(void)snprintf(run, sizeof(run), "%s/run", dir);
+	conf = (struct conf){.data_dir = dir, .max_concurrent_requests = MAX_UNDER_WAY};
+	return mkdir(run, 0700);
+}
+
+static int
+tear_down(void **state)
+{
+	char path[80];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/run/gate", dir);
+	(void)unlink(path);
+	(void)snprintf(path, sizeof(path), "%s/run", dir);
+	return rmdir(path) == 0 && rmdir(dir) == 0 ? 0 : -1;
+}
+
+static struct gate *
+open_gate(void)
+{
+	struct gate *g = NULL;
+
+	assert_int_equal(gate_open(&conf, &g, NULL), ERR_OK);
+	return g;
+}
+
+static void
+assert_node(int processes, int64_t under_way)
+{
+	struct gate_view view;
+
+	gate_look(&conf, &view);
+	assert_int_equal(view.processes, processes);
+	assert_int_equal(view.under_way, under_way);
+}
+
+static void
+test_the_bound_is_over_all_processes(void **state)
+{
+	struct gate *a = open_gate();
+	struct gate *b = open_gate();
+
+	(void)state;
+	assert_true(gate_enter(a));
+	assert_true(gate_enter(b));
+	assert_true(gate_enter(b));
+	assert_false(gate_enter(a));
+	assert_false(gate_enter(b));
+	assert_node(2, 3);
+	gate_leave(b);
+	assert_true(gate_enter(a));
+	assert_false(gate_enter(a));
+	/* One that ends in order gives back what it still held. */
+	gate_close(b);
+	assert_node(1, 2);
+	assert_true(gate_enter(a));
+	gate_close(a);
+	assert_node(0, 0);
+}
+
+static void
+test_a_dead_process_gives_its_count_back(void **state)
+{
+	struct gate *a = open_gate();
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		struct gate *own = NULL;
+
+		/* Ends as by kill -9: nothing is given back. */
+		_exit(gate_open(&conf, &own, NULL) == ERR_OK && gate_enter(own) &&
+			      gate_enter(own) && gate_enter(own)
+			  ? 0
+			  : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_false(gate_enter(a));
+	gate_tend(a);
+	assert_true(gate_enter(a));
+	gate_close(a);
+}
+
+static void
+test_what_others_see(void **state)
+{
+	struct gate_view view;
+	struct gate *g;
+
+	(void)state;
+	gate_look(&conf, &view);
+	assert_int_equal(view.processes, 0);
+	clock_fake(INT64_C(1700000000000000));
+	g = open_gate();
+	clock_fake(0);
+	gate_look(&conf, &view);
+	assert_int_equal(view.processes, 1);
+	assert_int_equal(view.since_us, INT64_C(1700000000000000));
+	gate_close(g);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(test_the_bound_is_over_all_processes),
+	    TEST(test_a_dead_process_gives_its_count_back),
+	    TEST(test_what_others_see),
+	};
+
+	return cmocka_run_group_tests_name("gate", tests, NULL, NULL);
+}
