@@ -38,10 +38,10 @@ die() {
 
 PACKAGES=(
 	build-essential autoconf automake pkg-config
-	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libhiredis-dev redis-server libevent-dev libsqlite3-dev
-	libssl-dev zlib1g-dev libcmocka-dev uthash-dev
-	libmariadb-dev mariadb-server libpq-dev postgresql libhiredis-dev redis-server
-	lighttpd nginx-light apache2 libapache2-mod-fcgid caddy
+	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
+	libhiredis-dev redis-server libssl-dev zlib1g-dev libcmocka-dev uthash-dev
+	libmariadb-dev mariadb-server libpq-dev postgresql
+	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
 	curl ca-certificates openssl sqlite3 procps
 	python3 python3-venv
 	shellcheck clang-format cppcheck
