@@ -3,9 +3,9 @@
  * From a connection of the web server to a struct request. libfcgi parses the
  * records, but its reading blocks; so the loop looks first (MSG_PEEK, at record
  * headers only) whether the request is there whole, and lets libfcgi parse it when it
- * is. Half a request costs a descriptor and nothing else: the loop looks again when
- * more has come. What is larger than LOOK_AHEAD_BYTES goes to a reader thread, which
- * may block, and comes back through one queue.
+ * is. A request that has only begun costs a descriptor and nothing else: the loop looks
+ * again when more has come. What has more to come than fits the socket goes to a reader
+ * thread, which may block, and comes back through one queue.
  */
 #include "fcgi-app/responder.h"
 
@@ -19,6 +19,10 @@
 #include <unistd.h>
 
 #define LOOK_AHEAD_BYTES 65536
+/* Half a request that is smaller waits in the loop. A larger one has to be read: a
+ * Unix socket tells its sender that it is writable only while a quarter of its buffer
+ * or less is queued, overhead included, which small records fill with 7 KB. */
+#define WAIT_BYTES 4096
 /* Connections taken in one turn of the loop. */
 #define ACCEPTS_A_TURN 64
 /* How long accepting pauses when descriptors are out. */
@@ -60,7 +64,7 @@ struct intake {
 enum look {
 	LOOK_WHOLE,
 	LOOK_PARTIAL,
-	LOOK_LARGE, /* than can be looked at */
+	LOOK_LARGE, /* not whole, and not to be left unread */
 	LOOK_CLOSED /* or no FastCGI */
 };
 
@@ -86,7 +90,7 @@ look(int fd)
 			return LOOK_WHOLE;
 		at += FCGI_HEADER_LEN + len + h[6];
 	}
-	return got == sizeof(bytes) ? LOOK_LARGE : LOOK_PARTIAL;
+	return got >= WAIT_BYTES ? LOOK_LARGE : LOOK_PARTIAL;
 }
 
 /* --- reader threads --- */

@@ -108,8 +108,9 @@
 #define LIMIT_CONF_VALUE 8192
 /* Descriptors kept back, so that there is still one to answer 503 with. */
 #define LIMIT_RESERVED_FDS 32
-/* Threads that wait for what the loop must not wait for: half-sent requests. */
-#define LIMIT_READER_THREADS 16
+/* Threads that wait for what the loop must not wait for: uploads under way. Made when
+ * they are first needed. */
+#define LIMIT_READER_THREADS 64
 /* Seconds a reader thread waits for the next byte of a request. */
 #define LIMIT_READ_SILENCE_S 60
 /* Workers of one master, and processes of one node (mod_fcgid). */
