@@ -238,7 +238,8 @@ class Gateway:
                                  + self.log_text()) from None
 
     def stop_web(self):
-        self.end(self.web, self.server.name, sign=self.server.graceful)
+        # Apache may wait for its own limit, and then some seconds more.
+        self.end(self.web, self.server.name, deadline=45, sign=self.server.graceful)
         self.web = None
         if self.logger is not None:
             self.logger.wait(15)
