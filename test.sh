@@ -17,7 +17,7 @@ cd "$(dirname "$0")" || exit 1
 # Root's tests run servers as other users, who must be able to come here. Where they
 # cannot (a clone below a folder of root's own), a copy that they can reach is tested.
 if [ "$(id -u)" -eq 0 ] &&
-	! setpriv --reuid 65534 --regid 65534 --clear-groups test -r test.sh; then
+	! setpriv --reuid 65534 --regid 65534 --clear-groups test -r "$PWD/test.sh"; then
 	copy=$(mktemp -d /tmp/gpt-load-tree.XXXXXX) || exit 1
 	trap 'rm -rf "$copy"' EXIT
 	chmod 755 "$copy"

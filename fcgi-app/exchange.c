@@ -402,7 +402,7 @@ begin_again(struct exchange *x, uint64_t version)
 	x->n_tried_upstreams = 0;
 	e = route(x, &info);
 	if (e != ERR_OK)
-		exchange_refuse(x, e, err_text(&info, e), 0);
+		exchange_refuse(x, e, err_text(&info, e), err_status(e) == 503 ? 1 : 0);
 	else
 		exchange_next_try(x);
 	return true;
@@ -504,7 +504,7 @@ begin(struct exchange *x)
 	if (e == ERR_OK && !gate_enter(x->w->gate))
 		e = ERR_BUSY;
 	if (e != ERR_OK) {
-		exchange_refuse(x, e, err_text(&info, e), e == ERR_BUSY ? 1 : 0);
+		exchange_refuse(x, e, err_text(&info, e), err_status(e) == 503 ? 1 : 0);
 		return;
 	}
 	x->gate_held = true;

@@ -19,6 +19,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "lib/arena.h"
@@ -65,7 +66,7 @@ struct worker {
 	pthread_t jobs_thread;
 	pthread_mutex_t jobs_lock;
 	pthread_cond_t jobs_wake;
-	volatile bool jobs_stop;
+	atomic_bool jobs_stop;
 	bool draining;
 };
 

@@ -6,12 +6,14 @@
 #ifndef LIB_FLUSH_H
 #define LIB_FLUSH_H
 
+#include <stdatomic.h>
+
 #include "lib/spool.h"
 
 struct flush_bounds {
-	bool wait;                 /* for another process that is at it */
-	const volatile bool *stop; /* looked at between batches; NULL: nobody stops it */
-	int64_t until_us;          /* monotonic; the last batch begins before; 0: no bound */
+	bool wait;               /* for another process that is at it */
+	const atomic_bool *stop; /* looked at between batches; NULL: nobody stops it */
+	int64_t until_us;        /* monotonic; the last batch begins before; 0: no bound */
 };
 
 struct flush_result {

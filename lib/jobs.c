@@ -70,7 +70,7 @@ struct jobs {
 	struct lease *lease;
 	struct validator *validator; /* NULL while the lease is another's */
 	struct task_runner *tasks;   /* likewise */
-	const volatile bool *stop;   /* of the round; NULL: nobody stops it */
+	const atomic_bool *stop;     /* of the round; NULL: nobody stops it */
 	struct step_state step[STEP__MAX];
 	atomic_bool poked;
 	int64_t flush_at_us;
@@ -397,7 +397,7 @@ drop_work(struct jobs *j)
 }
 
 int
-jobs_round(struct jobs *j, const volatile bool *stop)
+jobs_round(struct jobs *j, const atomic_bool *stop)
 {
 	int64_t next = clock_mono_us() + SECOND;
 

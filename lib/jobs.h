@@ -9,6 +9,8 @@
 #ifndef LIB_JOBS_H
 #define LIB_JOBS_H
 
+#include <stdatomic.h>
+
 #include "lib/conf.h"
 #include "lib/pool.h"
 
@@ -21,7 +23,7 @@ void jobs_free(struct jobs *j); /* gives the lease up */
 /* Does what is due and returns the milliseconds until something is due again
  * (at most 1000). Never throws a failure up: logs it (once per cause) and tries
  * again later. `stop` is looked at between steps and during validations. */
-int jobs_round(struct jobs *j, const volatile bool *stop);
+int jobs_round(struct jobs *j, const atomic_bool *stop);
 /* The last one of a process that ends: flushes the spool, writes state back. */
 void jobs_last(struct jobs *j);
 /* Everything at once, whether due or not: `jobs --once`. */

@@ -12,6 +12,8 @@
 #ifndef LIB_TASK_H
 #define LIB_TASK_H
 
+#include <stdatomic.h>
+
 #include "lib/arena.h"
 #include "lib/conf.h"
 #include "lib/crypt.h"
@@ -76,6 +78,6 @@ void task_runner_free(struct task_runner *r);
  * *ret_more: there is more to do. An error is the DB's or the pool's, never one
  * task's own: that is in its row. */
 enum err task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us,
-		  const volatile bool *stop, bool *ret_more, struct errinfo *info) MUST_CHECK;
+		  const atomic_bool *stop, bool *ret_more, struct errinfo *info) MUST_CHECK;
 
 #endif

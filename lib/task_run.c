@@ -402,7 +402,7 @@ active_tasks(struct db *db, int64_t ids[LIMIT_TASKS_AT_ONCE], size_t *ret_n)
 }
 
 enum err
-task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us, const volatile bool *stop,
+task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us, const atomic_bool *stop,
 	 bool *ret_more, struct errinfo *info)
 {
 	int64_t ids[LIMIT_TASKS_AT_ONCE];

@@ -324,17 +324,17 @@ static int
 on_progress(void *arg, curl_off_t total UNUSED, curl_off_t now UNUSED, curl_off_t up UNUSED,
 	    curl_off_t up_now UNUSED)
 {
-	const volatile bool *stop = arg;
+	const atomic_bool *stop = arg;
 
 	return *stop ? 1 : 0;
 }
 
 static CURLcode
-perform(struct probe *p, const volatile bool *stop)
+perform(struct probe *p, const atomic_bool *stop)
 {
-	static const volatile bool never = false;
+	static const atomic_bool never = false;
 	union {
-		const volatile bool *in;
+		const atomic_bool *in;
 		void *out;
 	} arg = {.in = stop != NULL ? stop : &never};
 
@@ -346,7 +346,7 @@ perform(struct probe *p, const volatile bool *stop)
 
 enum err
 validate_key(const struct conf *conf, const struct group *g, struct str key,
-	     const volatile bool *stop, struct validate_result *ret, struct buf *ret_error,
+	     const atomic_bool *stop, struct validate_result *ret, struct buf *ret_error,
 	     struct errinfo *info)
 {
 	struct probe_answer answer;

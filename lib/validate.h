@@ -8,6 +8,8 @@
 #ifndef LIB_VALIDATE_H
 #define LIB_VALIDATE_H
 
+#include <stdatomic.h>
+
 #include "lib/conf.h"
 #include "lib/crypt.h"
 #include "lib/pool.h"
@@ -44,7 +46,7 @@ struct validate_result {
  * for people and without the key. ERR_VALIDATION: the group has no channel or no
  * upstream. ERR_CONF: its header rules cannot be applied. */
 enum err validate_key(const struct conf *conf, const struct group *g, struct str key,
-		      const volatile bool *stop, struct validate_result *ret, struct buf *ret_error,
+		      const atomic_bool *stop, struct validate_result *ret, struct buf *ret_error,
 		      struct errinfo *info) MUST_CHECK;
 
 #endif

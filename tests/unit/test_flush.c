@@ -414,7 +414,7 @@ test_bounds(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	volatile bool stop = true;
+	atomic_bool stop = true;
 	struct flush_bounds bounds = {.stop = &stop};
 	struct flush_result result;
 	AUTO_FREE char *path = xasprintf("%s/spool/flush.lock", s->dir);

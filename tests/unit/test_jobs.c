@@ -26,7 +26,7 @@ struct fixture {
 	struct db *db;
 	struct pool *pool;
 	struct jobs *jobs;
-	bool stop;
+	atomic_bool stop;
 };
 
 static int

@@ -171,9 +171,9 @@ test_import_and_delete(void **state)
 	struct task_row t;
 	int turns = 0;
 
-	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 3000, 2), &t), ERR_OK);
+	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 30000, 2), &t), ERR_OK);
 	assert_true(str_is(t.state, "waiting"));
-	assert_int_equal(t.total, 6000);
+	assert_int_equal(t.total, 60000);
 	assert_int_equal(
 	    sandbox_int(f->db,
 			"SELECT COUNT(*) FROM gptl_task_input WHERE key_values LIKE '%key%'"),
@@ -186,18 +186,18 @@ test_import_and_delete(void **state)
 		turns++;
 	}
 	assert_true(turns > 2);
-	assert_task(f, t.id, "done", 6000, 3000);
-	assert_int_equal(in_pool(f, 1, KEY_ACTIVE), 3000);
+	assert_task(f, t.id, "done", 60000, 30000);
+	assert_int_equal(in_pool(f, 1, KEY_ACTIVE), 30000);
 
 	/* What is there already is not added again. */
-	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 3010, 1), &t), ERR_OK);
+	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 30010, 1), &t), ERR_OK);
 	while (turn(f))
 		;
-	assert_task(f, t.id, "done", 3010, 10);
-	assert_int_equal(add(f, 1, TASK_DELETE, make_keys(f, 4000, 1), &t), ERR_OK);
+	assert_task(f, t.id, "done", 30010, 10);
+	assert_int_equal(add(f, 1, TASK_DELETE, make_keys(f, 40000, 1), &t), ERR_OK);
 	while (turn(f))
 		;
-	assert_task(f, t.id, "done", 4000, 3010);
+	assert_task(f, t.id, "done", 40000, 30010);
 	assert_int_equal(in_pool(f, 1, KEY_ACTIVE), 0);
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_outbox"), 0);
 }

@@ -71,7 +71,7 @@ teardown(void **state)
 
 /* *why is to be freed. */
 static struct validate_result
-try_key(struct fixture *f, const char *key, const volatile bool *stop, char **why)
+try_key(struct fixture *f, const char *key, const atomic_bool *stop, char **why)
 {
 	struct validate_result result;
 	struct errinfo info = {""};
@@ -136,7 +136,7 @@ static void
 test_no_answer(void **state)
 {
 	struct fixture *f = *state;
-	volatile bool stop = true;
+	atomic_bool stop = true;
 	AUTO_FREE char *stopped = NULL;
 	AUTO_FREE char *late = NULL;
 	AUTO_FREE char *refused = NULL;
