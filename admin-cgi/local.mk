@@ -86,3 +86,7 @@ admin_cgi_gpt_load_SOURCES = \
 	admin-cgi/cli_state.c \
 	admin-cgi/gpt-load.c
 admin_cgi_gpt_load_LDADD = $(CORE_LIBS) $(CURL_LIBS)
+
+# What the API is, for clients of it and for the tests.
+openapidir = $(pkgdatadir)
+dist_openapi_DATA = admin-cgi/openapi.json
