@@ -13,6 +13,7 @@
 #include "lib/db.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 
 #include <curl/curl.h>
@@ -64,7 +65,9 @@ worker_reload(struct worker *w, uint64_t version)
 }
 
 /* The pool may be empty (first start, another boot): then it is filled from the DB
- * before anything is served. Else no DB connection is made here. */
+ * before anything is served. And the first process of a node asks the DB whether the
+ * node may serve. All others make no DB connection here, nor does one that cannot reach
+ * the DB and finds that this configuration was admitted before. */
 static enum err
 ensure_pool(struct worker *w, struct errinfo *info)
 {
@@ -73,12 +76,19 @@ ensure_pool(struct worker *w, struct errinfo *info)
 	uint64_t version = 0;
 	enum err e = pool_identity_get(w->pool, &id);
 
-	if (e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0)
+	bool full =
+	    e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0;
+
+	if (full && node_was_admitted(w->conf, true))
 		return ERR_OK;
 	e = db_open(w->conf, &db, info);
 	if (e == ERR_OK)
 		e = migrate_run(db, w->conf, w->crypt, info);
 	if (e == ERR_OK)
+		e = node_admit(w->conf, db, w->pool, info);
+	if (e == ERR_DB_AWAY && full && node_was_admitted(w->conf, false))
+		e = ERR_OK;
+	else if (e == ERR_OK)
 		e = publish_ensure(w->conf, db, w->pool, info);
 	db_close(db);
 	return e;
@@ -379,9 +389,10 @@ worker_close(struct worker *w)
 	upstreams_free(w->upstreams);
 	breakers_free(w->breakers);
 	spool_close(w->spool);
+	/* Before the jobs end: the last of them finds that nobody is left. */
+	gate_close(w->gate);
 	if (w->jobs != NULL)
 		jobs_end(w);
-	gate_close(w->gate);
 	snapshot_unref(w->snapshot);
 	pool_close(w->pool);
 	crypt_free(w->crypt);

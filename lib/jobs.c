@@ -12,10 +12,12 @@
 #include "lib/clock.h"
 #include "lib/db.h"
 #include "lib/flush.h"
+#include "lib/gate.h"
 #include "lib/lease.h"
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 #include "lib/retention.h"
 #include "lib/snapshot.h"
@@ -45,6 +47,7 @@ enum step {
 	STEP_SNAPSHOT,
 	STEP_PUBLISH,
 	STEP_FLUSH,
+	STEP_NODE,
 	STEP_LEASE,
 	STEP_WRITEBACK,
 	STEP_VALIDATE,
@@ -193,6 +196,12 @@ run_flush(struct jobs *j, struct errinfo *info)
 }
 
 static enum err
+run_node(struct jobs *j, struct errinfo *info)
+{
+	return node_beat(j->conf, j->db, j->pool, info);
+}
+
+static enum err
 run_lease(struct jobs *j, struct errinfo *info)
 {
 	bool held = false;
@@ -322,6 +331,7 @@ static const struct step_def steps[STEP__MAX] = {
     [STEP_SNAPSHOT] = {"the configuration", false, false, SECOND, run_snapshot},
     [STEP_PUBLISH] = {"following the database", true, false, PUBLISH_EVERY, run_publish},
     [STEP_FLUSH] = {"writing log rows", true, false, SECOND, run_flush},
+    [STEP_NODE] = {"being one of the nodes", true, false, NODE_BEAT_S *SECOND, run_node},
     [STEP_LEASE] = {"the background lease", true, false, SECOND, run_lease},
     [STEP_WRITEBACK] = {"writing key states back", true, true, SECOND, run_writeback},
     [STEP_VALIDATE] = {"validating keys", true, true, SECOND, run_validate},
@@ -440,6 +450,17 @@ jobs_new(const struct conf *conf, struct pool *pool)
 	return j;
 }
 
+/* The node's last process; its own slot at the gate is free by now. */
+static void
+leave(struct jobs *j)
+{
+	struct gate_view view;
+
+	gate_look(j->conf, &view);
+	if (j->db != NULL && view.processes == 0 && node_leave(j->conf, j->db) != ERR_OK)
+		log_debug("the node's row stays until it is old: %s", db_error(j->db));
+}
+
 void
 jobs_free(struct jobs *j)
 {
@@ -447,6 +468,7 @@ jobs_free(struct jobs *j)
 		return;
 	validator_free(j->validator);
 	task_runner_free(j->tasks);
+	leave(j);
 	/* When it cannot be given up it runs out. */
 	if (j->db != NULL && lease_release(j->lease, j->db) != ERR_OK)
 		log_debug("the background lease was not given up: %s", db_error(j->db));

@@ -48,6 +48,7 @@ lib_libcore_a_SOURCES = \
 	lib/logrow.c lib/logrow.h \
 	lib/migrate.c lib/migrate.h \
 	lib/modellist.c lib/modellist.h \
+	lib/node.c lib/node.h \
 	lib/openai.c lib/openai.h \
 	lib/pool.c lib/pool.h \
 	lib/pool_lmdb.c lib/pool_lmdb.h \

@@ -211,6 +211,7 @@ static const struct pool_store store = {
     .tend = rpool_tend,
     .verify = rpool_verify,
     .attach = rpool_attach,
+    .claim = rpool_claim,
     .warning = rpool_warning,
 };
 

@@ -61,6 +61,7 @@ UNIT_TESTS = \
 	tests/unit/test_validate
 if HAVE_REDIS
 UNIT_TESTS += \
+	tests/unit/test_node \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -90,6 +91,8 @@ tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
 tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
+tests_unit_test_node_SOURCES = tests/unit/test_node.c \
+	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 
 # --- fuzz: libFuzzer drivers, or programs that replay the corpus --------------
