@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * GET /health: can this node serve /proxy now? The data plane needs the key pool, a
- * configuration in it, and a living responder; the database only to change
+ * configuration in it, and a living responder (but where the web server starts one
+ * for each request); the database only to change
  * anything, so that its absence is named but does not make the node unhealthy.
  */
 #include "admin-cgi/admin.h"
@@ -82,7 +83,7 @@ health(struct req *req)
 
 	gate_look(req->admin->conf, &node);
 	buf_init(&down, 256);
-	out_down(req, node.processes > 0, &down);
+	out_down(req, node.processes > 0 || req->admin->conf->in_folder, &down);
 	bool healthy = down.n == 0;
 	/* Whatever is missing is filled from the database, so it is the cause. */
 	if (!healthy && !database)

@@ -249,8 +249,14 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	struct worker *w = arg;
 
 	(void)what;
-	while (read((int)fd, &si, sizeof(si)) == sizeof(si))
-		drain(w);
+	while (read((int)fd, &si, sizeof(si)) == sizeof(si)) {
+		/* Plain CGI: the server says so when the client has left, and kills what
+		 * still runs seconds later. */
+		if (w->intake == NULL && !TAILQ_EMPTY(&w->exchanges))
+			exchange_gone(TAILQ_FIRST(&w->exchanges));
+		else
+			drain(w);
+	}
 }
 
 /* --- putting together --- */
@@ -443,8 +449,10 @@ worker_run_cgi(const struct conf *conf)
 	w.draining = true;
 	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
-	if (!TAILQ_EMPTY(&w.exchanges))
+	if (!TAILQ_EMPTY(&w.exchanges)) {
+		client_watch(&TAILQ_FIRST(&w.exchanges)->req->client);
 		event_base_dispatch(w.base);
+	}
 	worker_close(&w);
 	return 0;
 }
