@@ -39,6 +39,7 @@ UNIT_TESTS = \
 	tests/unit/test_jsonscan \
 	tests/unit/test_key \
 	tests/unit/test_lease \
+	tests/unit/test_localpool \
 	tests/unit/test_log \
 	tests/unit/test_logrow \
 	tests/unit/test_migrate \
