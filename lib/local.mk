@@ -91,6 +91,7 @@ nodist_lib_libcore_a_SOURCES = lib/sql_text.h
 if HAVE_REDIS
 lib_libcore_a_SOURCES += \
 	lib/pool_redis.c lib/pool_redis.h \
+	lib/pool_redis_away.c \
 	lib/pool_redis_conn.c \
 	lib/pool_redis_dsn.c \
 	lib/pool_redis_hot.c \
