@@ -96,6 +96,7 @@ jobs_main(void *arg)
 		struct timespec until;
 		int ms;
 
+		w->jobs_poked = false;
 		pthread_mutex_unlock(&w->jobs_lock);
 		ms = jobs_round(w->jobs, &w->jobs_stop);
 		clock_gettime(CLOCK_REALTIME, &until);
@@ -104,11 +105,23 @@ jobs_main(void *arg)
 		until.tv_sec += until.tv_nsec / 1000000000L;
 		until.tv_nsec %= 1000000000L;
 		pthread_mutex_lock(&w->jobs_lock);
-		if (!w->jobs_stop)
+		if (!w->jobs_stop && !w->jobs_poked)
 			(void)pthread_cond_timedwait(&w->jobs_wake, &w->jobs_lock, &until);
 	}
 	pthread_mutex_unlock(&w->jobs_lock);
 	return NULL;
+}
+
+/* Also called by the pool, when it wants keys from the DB. */
+static void
+wake_jobs(void *arg)
+{
+	struct worker *w = arg;
+
+	pthread_mutex_lock(&w->jobs_lock);
+	w->jobs_poked = true;
+	pthread_cond_signal(&w->jobs_wake);
+	pthread_mutex_unlock(&w->jobs_lock);
 }
 
 static void
@@ -117,6 +130,7 @@ jobs_begin(struct worker *w)
 	pthread_mutex_init(&w->jobs_lock, NULL);
 	pthread_cond_init(&w->jobs_wake, NULL);
 	w->jobs = jobs_new(w->conf, w->pool);
+	pool_on_want(w->pool, wake_jobs, w);
 	check(pthread_create(&w->jobs_thread, NULL, jobs_main, w) == 0);
 }
 
@@ -141,9 +155,7 @@ worker_row_written(struct worker *w)
 	if (w->jobs == NULL || w->snapshot == NULL || w->snapshot->log_write_interval_min > 0)
 		return;
 	jobs_poke(w->jobs);
-	pthread_mutex_lock(&w->jobs_lock);
-	pthread_cond_signal(&w->jobs_wake);
-	pthread_mutex_unlock(&w->jobs_lock);
+	wake_jobs(w);
 }
 
 /* --- timers --- */

@@ -43,6 +43,7 @@ lib_libcore_a_SOURCES = \
 	lib/key_list.c \
 	lib/key_text.c \
 	lib/lease.c lib/lease.h \
+	lib/localkeys.c lib/localkeys.h \
 	lib/localpool.c lib/localpool.h \
 	lib/limits.h \
 	lib/log.c lib/log.h \
