@@ -9,6 +9,7 @@
  * libfcgi takes an interrupted read for a broken connection.
  */
 #include "fcgi-app/responder.h"
+#include "lib/await.h"
 #include "lib/clock.h"
 #include "lib/db.h"
 #include "lib/log.h"
@@ -185,9 +186,15 @@ static void
 on_tend(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
+	struct pool_away away;
+	uint64_t version;
 
 	(void)fd;
 	(void)what;
+	pool_away(w->pool, &away);
+	/* Requests would load it too; but Redis may be away by then. */
+	if (!away.away && pool_version(w->pool, &version) == ERR_OK)
+		worker_reload(w, version);
 	gate_tend(w->gate);
 	spool_tend(w->spool);
 }
@@ -283,17 +290,24 @@ prepare_process(void)
 	check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 }
 
+static void
+end_signals(sigset_t *set)
+{
+	static const int ends[] = {SIGTERM, SIGINT, SIGUSR1};
+
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		sigaddset(set, ends[i]);
+}
+
 static struct event *
 watch_signals(struct worker *w)
 {
-	static const int ends[] = {SIGTERM, SIGINT, SIGUSR1};
 	struct event *ev;
 	sigset_t set;
 	int fd;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		sigaddset(&set, ends[i]);
+	end_signals(&set);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	check(fd >= 0);
 	ev = event_new(w->base, fd, EV_READ | EV_PERSIST, on_signal, w);
@@ -348,15 +362,67 @@ open_all(struct worker *w, struct errinfo *info)
 	return e;
 }
 
+static void
+close_all(struct worker *w)
+{
+	spool_close(w->spool);
+	gate_close(w->gate);
+	snapshot_unref(w->snapshot);
+	pool_close(w->pool);
+	crypt_free(w->crypt);
+}
+
+static void
+start_afresh(struct worker *w, const struct conf *conf)
+{
+	*w = (struct worker){.conf = conf};
+	TAILQ_INIT(&w->exchanges);
+}
+
+/* false: told to end meanwhile. */
+static bool
+wait_ms(int ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	sigset_t set;
+
+	end_signals(&set);
+	return sigtimedwait(&set, NULL, &ts) < 0;
+}
+
+/* Waits for a database or a Redis that is away. ERR_CLIENT_GONE: was told to end. */
 static enum err
-worker_open(struct worker *w, const struct conf *conf, struct errinfo *info)
+open_patiently(struct worker *w, struct errinfo *info)
+{
+	const struct conf *conf = w->conf;
+	struct await await = {0};
+	bool say;
+	enum err e;
+
+	while ((e = open_all(w, info)) != ERR_OK && await_may_come(conf, e)) {
+		int ms = await_next(&await, e, info, &say);
+
+		if (say)
+			log_warn("cannot start yet, waiting: %s", err_text(info, e));
+		close_all(w);
+		start_afresh(w, conf);
+		info->text[0] = '\0';
+		if (!wait_ms(ms))
+			return ERR_CLIENT_GONE;
+	}
+	if (e == ERR_OK && await.said_us != 0)
+		log_info("what was waited for is there");
+	return e;
+}
+
+static enum err
+worker_open(struct worker *w, const struct conf *conf, bool patient, struct errinfo *info)
 {
 	enum err e;
 
 	prepare_process();
-	*w = (struct worker){.conf = conf};
-	TAILQ_INIT(&w->exchanges);
-	e = open_all(w, info);
+	start_afresh(w, conf);
+	e = patient ? open_patiently(w, info) : open_all(w, info);
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();
@@ -389,12 +455,10 @@ worker_close(struct worker *w)
 	upstreams_free(w->upstreams);
 	breakers_free(w->breakers);
 	spool_close(w->spool);
+	w->spool = NULL;
 	if (w->jobs != NULL)
 		jobs_end(w);
-	gate_close(w->gate);
-	snapshot_unref(w->snapshot);
-	pool_close(w->pool);
-	crypt_free(w->crypt);
+	close_all(w);
 	if (w->base != NULL)
 		event_base_free(w->base);
 	curl_global_cleanup();
@@ -403,6 +467,10 @@ worker_close(struct worker *w)
 static int
 cannot_start(struct worker *w, enum err e, const struct errinfo *info)
 {
+	if (e == ERR_CLIENT_GONE) {
+		worker_close(w);
+		return 0;
+	}
 	log_error("cannot start: %s", err_text(info, e));
 	worker_close(w);
 	return e == ERR_CONF ? 2 : 1;
@@ -413,7 +481,7 @@ worker_run(const struct conf *conf, int fd)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, true, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);
@@ -434,7 +502,7 @@ worker_run_cgi(const struct conf *conf)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, false, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);

@@ -6,6 +6,7 @@ noinst_LIBRARIES += lib/libcore.a
 lib_libcore_a_SOURCES = \
 	$(CHANNEL_SOURCES) \
 	lib/arena.c lib/arena.h \
+	lib/await.c lib/await.h \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
 	lib/buf.c lib/buf.h \
