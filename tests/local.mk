@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	tests/unit/test_admin_data \
 	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
+	tests/unit/test_await \
 	tests/unit/test_base \
 	tests/unit/test_buf \
 	tests/unit/test_cgi \
@@ -61,6 +62,7 @@ UNIT_TESTS = \
 	tests/unit/test_validate
 if HAVE_REDIS
 UNIT_TESTS += \
+	tests/unit/test_pool_away \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -88,6 +90,7 @@ tests_unit_test_admin_rows_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(POOL_KIT)
 tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 

@@ -22,6 +22,7 @@ RATE = 200
 AWAY = 3.0
 LONG = 60.0
 ENGINES = {"mariadb": MariaDB, "postgresql": PostgreSQL}
+WHO = [*ENGINES, "redis"]
 # Which routes need the database; one of each admin program.
 ROUTES = ["/api/groups", "/api/keys?group_id={id}", "/api/logs", "/api/settings",
           "/api/dashboard/stats", "/api/tasks/status", "/api/groups/{id}/stats"]
@@ -206,6 +207,17 @@ def test_the_management_api_says_that_the_database_is_locked(stack):
     api.set(max_retries=2)
 
 
+def test_no_row_is_lost_when_the_file_is_gone_for_a_while(stack):
+    one = stack("sqlite")
+    aside = one.engine.path.with_suffix(".aside")
+    with one.load():
+        one.engine.path.rename(aside)
+        stay(AWAY)
+        assert not one.engine.path.exists()
+        aside.rename(one.engine.path)
+    one.check_rows()
+
+
 def redis_away(stack, redis, how, seconds):
     with stack.load() as load:
         end_of(redis, how)
@@ -351,9 +363,6 @@ def says_that_it_waits(gateway, name):
     return f"cannot start yet, waiting: {variable}: " in gateway.log_text()
 
 
-WHO = ["mariadb", "postgresql", "redis"]
-
-
 @pytest.mark.parametrize("name", WHO)
 def test_a_start_waits_for_what_is_away_and_says_so_once(waiting, provider, name):
     gateway, engine = waiting(name)
@@ -372,6 +381,21 @@ def test_a_start_waits_for_what_is_away_and_says_so_once(waiting, provider, name
     assert (gateway.logs / "responder.log").read_text().count("waiting: ") == 2
     group = gateway.api.create_group(provider.origin, keys=[unique("sk")])
     assert gateway.ask(group).status == 200
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_new_workers_serve_from_the_pool_while_the_database_is_away(stack, name):
+    one = stack(name)
+    one.engine.kill()
+    one.gateway.stop_web()
+    one.gateway.stop_master()
+    one.gateway.start_master()
+    one.gateway.start_web()
+    for _ in range(10):
+        assert one.ask() == 200
+        one.asked += 1
+    one.engine.start()
+    one.check_rows()
 
 
 @pytest.mark.parametrize("name", WHO)
