@@ -68,6 +68,7 @@ struct worker {
 	pthread_mutex_t jobs_lock;
 	pthread_cond_t jobs_wake;
 	atomic_bool jobs_stop;
+	bool jobs_poked; /* with jobs_lock: not to sleep before another round */
 	bool draining;
 };
 

@@ -191,15 +191,34 @@ set_up(struct sqlite *s)
 }
 
 static void
+close_handle(struct sqlite *s)
+{
+	for (size_t i = 0; i < CACHED; i++) {
+		(void)sqlite3_finalize(s->cache[i].stmt);
+		free(s->cache[i].sql);
+		s->cache[i] = (struct cached){0};
+	}
+	(void)sqlite3_close_v2(s->handle);
+	s->handle = NULL;
+}
+
+static int
+open_handle(struct sqlite *s)
+{
+	int code = sqlite3_open_v2(s->path, &s->handle,
+				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+				       SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
+				   NULL);
+
+	return code == SQLITE_OK ? set_up(s) : code;
+}
+
+static void
 sqlite_close(struct db *db)
 {
 	struct sqlite *s = sqlite_of(db);
 
-	for (size_t i = 0; i < CACHED; i++) {
-		(void)sqlite3_finalize(s->cache[i].stmt);
-		free(s->cache[i].sql);
-	}
-	(void)sqlite3_close_v2(s->handle);
+	close_handle(s);
 	free(s->path);
 	free(s);
 }
@@ -242,12 +261,7 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	s->base.driver = &db_sqlite;
 	s->base.conf = conf;
 	s->path = xstrdup(path);
-	code = sqlite3_open_v2(s->path, &s->handle,
-			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-				   SQLITE_OPEN_NOFOLLOW,
-			       NULL);
-	if (code == SQLITE_OK)
-		code = set_up(s);
+	code = open_handle(s);
 	if (code != SQLITE_OK) {
 		e = open_failed(s, code, info);
 		sqlite_close(&s->base);
@@ -260,7 +274,10 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 static void
 sqlite_settle(struct db *db)
 {
-	(void)sqlite3_db_config(sqlite_of(db)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	sqlite3 *handle = sqlite_of(db)->handle;
+
+	if (handle != NULL) /* else the file was lost */
+		(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
 /* --- statements --- */
@@ -364,12 +381,35 @@ statement_bind(struct sqlite *s, sqlite3_stmt *stmt, const struct db_arg *args, 
 	return ERR_OK;
 }
 
+/* The file was removed, or another lies in its place: what went into ours would be
+ * lost. Nothing else tells, since an open file stays usable. */
+static enum err
+take_file_again(struct sqlite *s)
+{
+	int moved = 0;
+
+	if (s->base.rows_open ||
+	    (s->handle != NULL && (sqlite3_file_control(s->handle, "main", SQLITE_FCNTL_HAS_MOVED,
+							&moved) != SQLITE_OK ||
+				   moved == 0)))
+		return ERR_OK;
+	if (access(s->path, F_OK) < 0)
+		return db_failed(&s->base, ERR_DB_AWAY, "%s is gone", s->path);
+	close_handle(s);
+	if (open_handle(s) == SQLITE_OK)
+		return ERR_OK;
+	close_handle(s);
+	return db_failed(&s->base, ERR_DB_AWAY, "%s was replaced and cannot be opened", s->path);
+}
+
 /* SQLite ends a transaction by itself when the disk is full: what follows must
  * not then be committed one by one. */
 static enum err
 transaction_alive(struct sqlite *s)
 {
-	if (s->base.in_transaction && sqlite3_get_autocommit(s->handle))
+	if (!s->base.in_transaction)
+		return take_file_again(s);
+	if (sqlite3_get_autocommit(s->handle))
 		return db_failed(&s->base, ERR_DB, "the transaction was rolled back");
 	return ERR_OK;
 }
@@ -446,7 +486,7 @@ sqlite_rollback(struct db *db)
 {
 	struct sqlite *s = sqlite_of(db);
 
-	if (!sqlite3_get_autocommit(s->handle))
+	if (s->handle != NULL && !sqlite3_get_autocommit(s->handle))
 		(void)sqlite3_exec(s->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 

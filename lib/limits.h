@@ -102,6 +102,11 @@
 #define LIMIT_FLUSH_ROWS 200
 /* Rows that the DB refused and that are kept in files; more are only counted. */
 #define LIMIT_SPOOL_REFUSED 1000
+/* What one worker knows of keys while Redis is away: keys of one group, and of all;
+ * reports that it keeps for Redis, the oldest goes first. */
+#define LIMIT_LOCAL_KEYS     10000
+#define LIMIT_LOCAL_KEYS_ALL 50000
+#define LIMIT_LOCAL_REPORTS  10000
 /* Keys tried again at the same time, over all groups. */
 #define LIMIT_VALIDATIONS 256
 

@@ -6,6 +6,7 @@ noinst_LIBRARIES += lib/libcore.a
 lib_libcore_a_SOURCES = \
 	$(CHANNEL_SOURCES) \
 	lib/arena.c lib/arena.h \
+	lib/await.c lib/await.h \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
 	lib/buf.c lib/buf.h \
@@ -43,6 +44,8 @@ lib_libcore_a_SOURCES = \
 	lib/key_list.c \
 	lib/key_text.c \
 	lib/lease.c lib/lease.h \
+	lib/localkeys.c lib/localkeys.h \
+	lib/localpool.c lib/localpool.h \
 	lib/limits.h \
 	lib/log.c lib/log.h \
 	lib/logrow.c lib/logrow.h \
@@ -91,6 +94,7 @@ nodist_lib_libcore_a_SOURCES = lib/sql_text.h
 if HAVE_REDIS
 lib_libcore_a_SOURCES += \
 	lib/pool_redis.c lib/pool_redis.h \
+	lib/pool_redis_away.c \
 	lib/pool_redis_conn.c \
 	lib/pool_redis_dsn.c \
 	lib/pool_redis_hot.c \

@@ -15,6 +15,7 @@ UNIT_TESTS = \
 	tests/unit/test_admin_data \
 	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
+	tests/unit/test_await \
 	tests/unit/test_base \
 	tests/unit/test_buf \
 	tests/unit/test_cgi \
@@ -40,6 +41,7 @@ UNIT_TESTS = \
 	tests/unit/test_jsonscan \
 	tests/unit/test_key \
 	tests/unit/test_lease \
+	tests/unit/test_localpool \
 	tests/unit/test_log \
 	tests/unit/test_logrow \
 	tests/unit/test_migrate \
@@ -63,6 +65,7 @@ UNIT_TESTS = \
 if HAVE_REDIS
 UNIT_TESTS += \
 	tests/unit/test_node \
+	tests/unit/test_pool_away \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -93,6 +96,7 @@ tests_unit_test_records_SOURCES = tests/unit/test_records.c fcgi-app/records.c
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(POOL_KIT)
 tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
 tests_unit_test_node_SOURCES = tests/unit/test_node.c \
 	tests/unit/redis_kit.c tests/unit/redis_kit.h

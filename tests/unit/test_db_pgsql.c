@@ -506,6 +506,13 @@ test_session(void **state)
 	assert_int_equal(db_open(&conf, &db, &info), ERR_DB);
 	assert_non_null(strstr(info.text, "no_such_parameter"));
 	free(conf.database_dsn);
+	/* Nothing that waiting mends. */
+	conf.database_dsn = xasprintf("postgres://tester@/no_such?host=%s", pgsql_kit_dir());
+	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
+	free(conf.database_dsn);
+	conf.database_dsn = xasprintf("postgres://no_such@/postgres?host=%s", pgsql_kit_dir());
+	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
+	free(conf.database_dsn);
 	conf.database_dsn = xasprintf("postgres://tester:secret@h:nonsense-secret/db");
 	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
 	assert_null(strstr(info.text, "secret"));
