@@ -94,6 +94,12 @@
 #define LIMIT_SPOOL_SEGMENT (8 * 1024 * 1024)
 /* Rows of one transaction on their way to the DB. */
 #define LIMIT_FLUSH_ROWS 200
+/* Models and keys of a group that have sums of their own on one day; those beyond
+ * share one. */
+#define LIMIT_ROLLUP_MODELS 100
+#define LIMIT_ROLLUP_KEYS   200
+/* Entries of each breakdown of the dashboard. */
+#define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */
 #define LIMIT_SPOOL_REFUSED 1000
 /* Keys tried again at the same time, over all groups. */

@@ -62,6 +62,8 @@ lib_libcore_a_SOURCES = \
 	lib/proxyurl.c lib/proxyurl.h \
 	lib/publish.c lib/publish.h \
 	lib/redact.c \
+	lib/rollup.c lib/rollup.h \
+	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
 	lib/segment.c lib/segment.h \
 	lib/setting.c lib/setting.h \

@@ -48,6 +48,7 @@ UNIT_TESTS = \
 	tests/unit/test_pool_kill \
 	tests/unit/test_pool_lmdb \
 	tests/unit/test_publish \
+	tests/unit/test_rollup \
 	tests/unit/test_setting \
 	tests/unit/test_snapshot \
 	tests/unit/test_spool \

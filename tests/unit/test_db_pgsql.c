@@ -557,6 +557,7 @@ SUITE(test_key)
 SUITE(test_lease)
 SUITE(test_migrate)
 SUITE(test_publish)
+SUITE(test_rollup)
 SUITE(test_setting)
 SUITE(test_snapshot)
 
@@ -590,6 +591,7 @@ main(void)
 	    cmocka_unit_test(suite_test_lease),
 	    cmocka_unit_test(suite_test_migrate),
 	    cmocka_unit_test(suite_test_publish),
+	    cmocka_unit_test(suite_test_rollup),
 	    cmocka_unit_test(suite_test_setting),
 	    cmocka_unit_test(suite_test_snapshot),
 #endif
