@@ -14,7 +14,9 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/key.c \
 	admin-cgi/key_out.c admin-cgi/key_out.h \
 	admin-cgi/keys.c \
-	admin-cgi/logs.c \
+	admin-cgi/logs.c admin-cgi/logs.h \
+	admin-cgi/logs_export.c \
+	admin-cgi/logs_filters.c \
 	admin-cgi/main.c \
 	admin-cgi/members.c \
 	admin-cgi/metrics.c \

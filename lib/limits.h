@@ -98,6 +98,11 @@
  * share one. */
 #define LIMIT_ROLLUP_MODELS 100
 #define LIMIT_ROLLUP_KEYS   200
+/* Log rows are counted up to this, for so many ms; a page of them may take so many
+ * seconds to find. */
+#define LIMIT_LOG_COUNT    10000
+#define LIMIT_LOG_COUNT_MS 300
+#define LIMIT_LOG_SECONDS  2
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */

@@ -23,6 +23,7 @@ UNIT_TESTS = \
 	tests/unit/test_cors \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_bounded \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_pgsql \

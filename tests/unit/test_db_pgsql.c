@@ -550,6 +550,7 @@ run_suite(const char *name)
 	}
 SUITE(test_admin)
 SUITE(test_admin_data)
+SUITE(test_db_bounded)
 SUITE(test_flush)
 SUITE(test_group)
 SUITE(test_jobs)
@@ -584,6 +585,7 @@ main(void)
 	    WITH_BOX(test_session),
 	    cmocka_unit_test(suite_test_admin),
 	    cmocka_unit_test(suite_test_admin_data),
+	    cmocka_unit_test(suite_test_db_bounded),
 	    cmocka_unit_test(suite_test_flush),
 	    cmocka_unit_test(suite_test_group),
 	    cmocka_unit_test(suite_test_jobs),
