@@ -328,6 +328,8 @@ open_all(struct worker *w, struct errinfo *info)
 	if (e == ERR_OK)
 		e = gate_open(w->conf, &w->gate, info);
 	if (e == ERR_OK)
+		e = counters_open(w->conf, w->stays, &w->counters, info);
+	if (e == ERR_OK)
 		e = spool_open(w->conf, &w->spool, info);
 	if (e == ERR_OK)
 		worker_reload(w, 1);
@@ -337,12 +339,12 @@ open_all(struct worker *w, struct errinfo *info)
 }
 
 static enum err
-worker_open(struct worker *w, const struct conf *conf, struct errinfo *info)
+worker_open(struct worker *w, const struct conf *conf, bool stays, struct errinfo *info)
 {
 	enum err e;
 
 	prepare_process();
-	*w = (struct worker){.conf = conf};
+	*w = (struct worker){.conf = conf, .stays = stays};
 	TAILQ_INIT(&w->exchanges);
 	e = open_all(w, info);
 	if (e != ERR_OK)
@@ -380,6 +382,7 @@ worker_close(struct worker *w)
 	if (w->jobs != NULL)
 		jobs_end(w);
 	gate_close(w->gate);
+	counters_close(w->counters);
 	snapshot_unref(w->snapshot);
 	pool_close(w->pool);
 	crypt_free(w->crypt);
@@ -401,7 +404,7 @@ worker_run(const struct conf *conf, int fd)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, true, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);
@@ -422,7 +425,7 @@ worker_run_cgi(const struct conf *conf)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, false, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);

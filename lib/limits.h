@@ -127,5 +127,7 @@
 /* Workers of one master, and processes of one node (mod_fcgid). */
 #define LIMIT_WORKERS   256
 #define LIMIT_PROCESSES 1024
+/* Groups that /metrics counts by themselves; those beyond share one entry. */
+#define LIMIT_METRIC_GROUPS 512
 
 #endif

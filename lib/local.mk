@@ -17,6 +17,7 @@ lib_libcore_a_SOURCES = \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
 	lib/cors.c lib/cors.h \
+	lib/counters.c lib/counters.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \

@@ -21,6 +21,7 @@ UNIT_TESTS = \
 	tests/unit/test_channel \
 	tests/unit/test_conf \
 	tests/unit/test_cors \
+	tests/unit/test_counters \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
 	tests/unit/test_db_bounded \
