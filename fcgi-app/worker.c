@@ -370,6 +370,8 @@ open_all(struct worker *w, struct errinfo *info)
 	if (e == ERR_OK)
 		e = gate_open(w->conf, &w->gate, info);
 	if (e == ERR_OK)
+		e = counters_open(w->conf, w->stays, &w->counters, info);
+	if (e == ERR_OK)
 		e = spool_open(w->conf, &w->spool, info);
 	if (w->conf->auth_key != NULL)
 		sha256(str_of(w->conf->auth_key), w->auth_digest);
@@ -384,6 +386,7 @@ static void
 close_all(struct worker *w)
 {
 	spool_close(w->spool);
+	counters_close(w->counters);
 	gate_close(w->gate);
 	snapshot_unref(w->snapshot);
 	pool_close(w->pool);
@@ -391,9 +394,9 @@ close_all(struct worker *w)
 }
 
 static void
-start_afresh(struct worker *w, const struct conf *conf)
+start_afresh(struct worker *w, const struct conf *conf, bool stays)
 {
-	*w = (struct worker){.conf = conf};
+	*w = (struct worker){.conf = conf, .stays = stays};
 	TAILQ_INIT(&w->exchanges);
 }
 
@@ -423,7 +426,7 @@ open_patiently(struct worker *w, struct errinfo *info)
 		if (say)
 			log_warn("cannot start yet, waiting: %s", err_text(info, e));
 		close_all(w);
-		start_afresh(w, conf);
+		start_afresh(w, conf, w->stays);
 		info->text[0] = '\0';
 		if (!wait_ms(ms))
 			return ERR_CLIENT_GONE;
@@ -434,13 +437,14 @@ open_patiently(struct worker *w, struct errinfo *info)
 }
 
 static enum err
-worker_open(struct worker *w, const struct conf *conf, bool patient, struct errinfo *info)
+worker_open(struct worker *w, const struct conf *conf, bool stays, struct errinfo *info)
 {
 	enum err e;
 
 	prepare_process();
-	start_afresh(w, conf);
-	e = patient ? open_patiently(w, info) : open_all(w, info);
+	start_afresh(w, conf, stays);
+	/* Plain CGI has a client who waits. */
+	e = stays ? open_patiently(w, info) : open_all(w, info);
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();

@@ -22,6 +22,7 @@
 #include "lib/node.h"
 #include "lib/publish.h"
 #include "lib/retention.h"
+#include "lib/rollup.h"
 #include "lib/snapshot.h"
 #include "lib/task.h"
 #include "lib/validate.h"
@@ -57,6 +58,7 @@ enum step {
 	STEP_VALIDATE,
 	STEP_TASKS,
 	STEP_RETENTION,
+	STEP_SUMS,
 	STEP_TEND,
 	STEP__MAX
 };
@@ -318,6 +320,20 @@ run_tasks(struct jobs *j, struct errinfo *info)
 	return e;
 }
 
+/* Log rows, and the sums of them. */
+static enum err
+retain(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	int days = j->snap->log_retention_days;
+	bool sums = false;
+	enum err e = retention_step(j->db, days, ret_more, info);
+
+	if (e == ERR_OK)
+		e = rollup_prune_step(j->db, days, &sums, info);
+	*ret_more = *ret_more || sums;
+	return e;
+}
+
 static enum err
 run_retention(struct jobs *j, struct errinfo *info)
 {
@@ -330,9 +346,23 @@ run_retention(struct jobs *j, struct errinfo *info)
 		return ERR_OK;
 	}
 	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
 	if (e == ERR_OK && more)
 		due_in(j, STEP_RETENTION, 0);
+	return e;
+}
+
+static enum err
+run_sums(struct jobs *j, struct errinfo *info)
+{
+	int64_t until = clock_mono_us() + SLICE;
+	bool more = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
+		e = rollup_fill_step(j->db, &more, info);
+	if (e == ERR_OK && more)
+		due_in(j, STEP_SUMS, SLICE);
 	return e;
 }
 
@@ -356,6 +386,7 @@ static const struct step_def steps[STEP__MAX] = {
     [STEP_VALIDATE] = {"validating keys", true, true, true, SECOND, run_validate},
     [STEP_TASKS] = {"long tasks", true, true, true, SECOND, run_tasks},
     [STEP_RETENTION] = {"deleting old log rows", true, false, true, RETENTION_EVERY, run_retention},
+    [STEP_SUMS] = {"summing up older log rows", true, false, true, MINUTE, run_sums},
     [STEP_TEND] = {"keeping the pool in order", false, true, false, TEND_EVERY, run_tend},
 };
 
@@ -590,7 +621,22 @@ retention_all(struct jobs *j, struct errinfo *info)
 	enum err e = ERR_OK;
 
 	while (e == ERR_OK && more && held) {
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
+		if (e == ERR_OK)
+			e = lease_hold(j->lease, j->db, false, &held, info);
+	}
+	return e;
+}
+
+static enum err
+sums_all(struct jobs *j, struct errinfo *info)
+{
+	bool more = true;
+	bool held = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && held) {
+		e = rollup_fill_step(j->db, &more, info);
 		if (e == ERR_OK)
 			e = lease_hold(j->lease, j->db, false, &held, info);
 	}
@@ -631,6 +677,8 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 		e = tasks_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = retention_all(j, info);
+	if (e == ERR_OK)
+		e = sums_all(j, info);
 	if (e == ERR_OK)
 		e = writeback_all(j, info); /* of keys that came back */
 	return e;

@@ -18,6 +18,7 @@ lib_libcore_a_SOURCES = \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
 	lib/cors.c lib/cors.h \
+	lib/counters.c lib/counters.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
@@ -66,6 +67,8 @@ lib_libcore_a_SOURCES = \
 	lib/proxyurl.c lib/proxyurl.h \
 	lib/publish.c lib/publish.h \
 	lib/redact.c \
+	lib/rollup.c lib/rollup.h \
+	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
 	lib/segment.c lib/segment.h \
 	lib/setting.c lib/setting.h \

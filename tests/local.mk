@@ -22,8 +22,10 @@ UNIT_TESTS = \
 	tests/unit/test_channel \
 	tests/unit/test_conf \
 	tests/unit/test_cors \
+	tests/unit/test_counters \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_bounded \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_pgsql \
@@ -52,6 +54,7 @@ UNIT_TESTS = \
 	tests/unit/test_pool_lmdb \
 	tests/unit/test_publish \
 	tests/unit/test_records \
+	tests/unit/test_rollup \
 	tests/unit/test_setting \
 	tests/unit/test_snapshot \
 	tests/unit/test_spool \
