@@ -393,10 +393,11 @@ rollup_add(struct rollup *r, struct db *db, const struct logrow *row)
 #define ON_CONFLICT                                                                                \
 	" ON CONFLICT (step, kind, time, group_id, item, slot) DO UPDATE SET " ADD(                \
 	    requests) ", " ADD(errors) ", " ADD(retries) ", " ADD(prompt_tokens) ", " ADD(completion_tokens) ", " ADD(c2xx) ", " ADD(c3xx) ", " ADD(c4xx) ", " ADD(c5xx)
-#define ON_DUPLICATE                                                                               \
-	" ON DUPLICATE KEY UPDATE " ADDMY(requests) ", " ADDMY(errors) ", " ADDMY(                 \
-	    retries) ", " ADDMY(prompt_tokens) ", " ADDMY(completion_tokens) ", " ADDMY(c2xx) ","  \
-											      " " ADDMY(c3xx) ", " ADDMY(c4xx) ", " ADDMY(c5xx)
+#define ON_DUPLICATE                                                                                                      \
+	" ON DUPLICATE KEY UPDATE " ADDMY(requests) ", " ADDMY(errors) ", " ADDMY(                                        \
+	    retries) ", " ADDMY(prompt_tokens) ", " ADDMY(completion_tokens) ", " ADDMY(c2xx) ","                         \
+											      " " ADDMY(c3xx) ", " ADDMY( \
+												  c4xx) ", " ADDMY(c5xx)
 
 static void
 fill_args(const struct sum *s, struct db_arg *args)
