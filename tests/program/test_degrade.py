@@ -2,7 +2,8 @@
 """A database or a Redis that goes away under traffic: no proxied request fails for it,
 every row is written once when it is back, the management API says what is down.
 
-Real engines, at 200 requests a second, for a few seconds; marked slow, for a minute."""
+Real engines, at 200 requests a second, for a few seconds, and with ./test.sh scale
+for a minute."""
 
 import contextlib
 import sqlite3
@@ -18,6 +19,7 @@ from lib.load import Load
 from lib.provider import credential
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "it brings every engine itself")
 RATE = 200
 AWAY = 3.0
 LONG = 60.0
@@ -124,7 +126,7 @@ def stack(engines, start_gateway, provider):
         engine = Sqlite() if name == "sqlite" else engines(name)
         if name != "sqlite":
             environment["DATABASE_DSN"] = engine.new_database()
-        gateway = start_gateway(MAX_CONCURRENT_REQUESTS=1000, **environment)
+        gateway = start_gateway(stack="sqlite", MAX_CONCURRENT_REQUESTS=1000, **environment)
         if name == "sqlite":
             engine.path = gateway.data / "gpt-load.db"
         return Stack(gateway, engine, environment.get("DATABASE_DSN"), provider, keys)
@@ -160,7 +162,7 @@ def test_no_request_fails_while_the_database_is_away_and_rows_are_written_once(s
     database_away(stack(name), how, AWAY)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name, how", DATABASES)
 def test_the_same_for_a_minute_of_database(stack, name, how):
@@ -237,7 +239,7 @@ def test_no_request_fails_while_redis_is_away(stack, redis, how):
     redis_away(stack("mariadb", REDIS_DSN=redis.dsn(2)), redis, how, AWAY)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["stop", "kill", "pause"])
 def test_the_same_for_a_minute_of_redis(stack, redis, how):
@@ -348,7 +350,7 @@ def waiting(engines, redis):
                        "REDIS_DSN": redis.dsn()}
         if name in ENGINES:
             environment["DATABASE_DSN"] = engines(name).new_database()
-        gateway = Gateway(**environment)
+        gateway = Gateway(stack="sqlite", **environment)
         started.append(gateway)
         engine = redis if name == "redis" else engines(name)
         engine.kill()
@@ -424,7 +426,7 @@ def test_what_waiting_does_not_mend_is_refused(engines, redis):
             "DATABASE_DSN": good, "REDIS_DSN": f"unix://x:y@{redis.socket}"},
     }
     for what, environment in refusals.items():
-        gateway = Gateway(**environment)
+        gateway = Gateway(stack="sqlite", **environment)
         done = gateway.command("prepare", "--wait")
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), (what, done.stderr)
         assert "_DSN: " in done.stderr
