@@ -18,7 +18,7 @@ def redis():
 @pytest.fixture
 def on_redis(redis, start_gateway, provider):
     """A gateway whose pool is in `redis`, and a group of three keys on it."""
-    one = start_gateway(REDIS_DSN=redis.dsn(2), WORKERS="2")
+    one = start_gateway(REDIS_DSN=redis.dsn(2), WORKERS="2", LOG_LEVEL="debug")
     keys = [unique("sk-key") for _ in range(3)]
     return one, one.api.create_group(provider.origin, channel="openai", keys=keys)
 
@@ -43,7 +43,9 @@ def test_a_server_that_forgot_everything_is_filled_from_the_database(on_redis, r
 
 def test_a_server_that_died_is_not_missed_and_found_again(on_redis, redis, provider):
     gateway, group = on_redis
-    assert gateway.ask(group).status == 200
+    version = gateway.query("SELECT value FROM gptl_meta WHERE name = 'version'")[0][0]
+    until(lambda: gateway.log_text().count(f"version {version} is in force") == 2,
+          "both workers have the configuration")
     redis.kill()
     for _ in range(6):
         assert gateway.ask(group).status == 200
