@@ -88,6 +88,14 @@ class Stack:
         self.group = gateway.api.create_group(provider.origin, keys=self.keys,
                                               config={"blacklist_threshold": 2})
         self.asked = 0
+        self.wait_configured()
+
+    def wait_configured(self):
+        """Every worker has the newest configuration."""
+        version = self.number("SELECT value FROM gptl_meta WHERE name = 'version'")
+        workers = int(self.gateway.environment["WORKERS"])
+        until(lambda: self.gateway.log_text().count(f"version {version} is in force") == workers,
+              "all workers have the configuration")
 
     def ask(self, group=None):
         return self.gateway.ask(group or self.group).status
@@ -126,7 +134,8 @@ def stack(engines, start_gateway, provider):
         engine = Sqlite() if name == "sqlite" else engines(name)
         if name != "sqlite":
             environment["DATABASE_DSN"] = engine.new_database()
-        gateway = start_gateway(stack="sqlite", MAX_CONCURRENT_REQUESTS=1000, **environment)
+        gateway = start_gateway(stack="sqlite", MAX_CONCURRENT_REQUESTS=1000,
+                                LOG_LEVEL="debug", **environment)
         if name == "sqlite":
             engine.path = gateway.data / "gpt-load.db"
         return Stack(gateway, engine, environment.get("DATABASE_DSN"), provider, keys)
@@ -292,11 +301,9 @@ def test_failures_without_redis_are_counted_and_told_when_it_is_back(stack, redi
 
 
 def test_a_group_that_no_worker_has_used_is_served_without_redis(stack, redis, provider):
-    one = stack("mariadb", LOG_LEVEL="debug", REDIS_DSN=redis.dsn())
+    one = stack("mariadb", REDIS_DSN=redis.dsn())
     group = one.gateway.api.create_group(provider.origin, keys=[unique("sk") for _ in range(50)])
-    version = one.number("SELECT value FROM gptl_meta WHERE name = 'version'")
-    until(lambda: one.gateway.log_text().count(f"version {version} is in force") == 2,
-          "both workers have the configuration")
+    one.wait_configured()
     redis.kill()
     for _ in range(100):
         assert one.ask(group) == 200
@@ -335,6 +342,22 @@ def test_the_management_api_says_that_redis_is_away(stack, redis):
     redis.start()
     until(lambda: one.ask(late) == 503, "the new group is known, and has no key")
     assert one.ask() == 200
+
+
+def test_a_redis_that_hangs_does_not_hold_up_who_looks(stack, redis):
+    one = stack("mariadb", REDIS_DSN=redis.dsn())
+    assert one.ask() == 200
+    redis.pause()
+    for _ in range(3):
+        begun = time.monotonic()
+        health = one.gateway.api.raw("GET", "/health")
+        assert (health.status, health.json()["degraded"]) == (200, ["pool"])
+        assert one.gateway.api.raw("GET", "/api/groups").status == 200
+        assert one.ask() == 200
+        assert time.monotonic() - begun < 6
+    redis.resume()
+    until(lambda: "degraded" not in one.gateway.api.raw("GET", "/health").json(),
+          "the pool is there")
 
 
 # --- starts while one is away ---
