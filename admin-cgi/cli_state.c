@@ -10,6 +10,7 @@
 #include "lib/jobs.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/pool.h"
 #include "lib/publish.h"
 #include "lib/str.h"
@@ -53,6 +54,8 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 		e = migrate_run(s->db, conf, s->crypt, info);
 	if (e == ERR_OK)
 		e = pool_open(conf, &s->pool, info);
+	if (e == ERR_OK)
+		e = node_admit(conf, s->db, s->pool, info);
 	if (e == ERR_OK)
 		e = publish_ensure(conf, s->db, s->pool, info);
 	return e;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * GET /health: can this node serve /proxy now? The data plane needs the key pool, a
- * configuration in it, and a living responder; the database only to change
- * anything. What is away while /proxy is served is named under "degraded" and does not
- * make the node unhealthy: the database, and a Redis without which the responders go on.
+ * configuration in it, and a living responder (but where the web server starts one for
+ * each request); the database only to change anything. What is away while /proxy is
+ * served is named under "degraded" and does not make the node unhealthy: the database,
+ * and a Redis without which the responders go on.
  */
 #include "admin-cgi/admin.h"
 
@@ -102,7 +103,7 @@ health(struct req *req)
 	bool goes_on = redis != NULL && redis[0] != '\0' && node.processes > 0;
 	if (lacks != NULL)
 		out_cstr(goes_on ? &degraded : &down, NULL, lacks);
-	if (node.processes == 0)
+	if (node.processes == 0 && !req->admin->conf->in_folder)
 		out_cstr(&down, NULL, "workers");
 	bool healthy = down.n == 0;
 	/* Whatever is missing is filled from the database, so it is the cause. */

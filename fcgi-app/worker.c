@@ -14,6 +14,7 @@
 #include "lib/db.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 
 #include <curl/curl.h>
@@ -65,7 +66,9 @@ worker_reload(struct worker *w, uint64_t version)
 }
 
 /* The pool may be empty (first start, another boot): then it is filled from the DB
- * before anything is served. Else no DB connection is made here. */
+ * before anything is served. And the first process of a node asks the DB whether the
+ * node may serve. All others make no DB connection here, nor does one that cannot reach
+ * the DB and finds that this configuration was admitted before. */
 static enum err
 ensure_pool(struct worker *w, struct errinfo *info)
 {
@@ -74,12 +77,19 @@ ensure_pool(struct worker *w, struct errinfo *info)
 	uint64_t version = 0;
 	enum err e = pool_identity_get(w->pool, &id);
 
-	if (e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0)
+	bool full =
+	    e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0;
+
+	if (full && node_was_admitted(w->conf, true))
 		return ERR_OK;
 	e = db_open(w->conf, &db, info);
 	if (e == ERR_OK)
 		e = migrate_run(db, w->conf, w->crypt, info);
 	if (e == ERR_OK)
+		e = node_admit(w->conf, db, w->pool, info);
+	if (e == ERR_DB_AWAY && full && node_was_admitted(w->conf, false))
+		e = ERR_OK;
+	else if (e == ERR_OK)
 		e = publish_ensure(w->conf, db, w->pool, info);
 	db_close(db);
 	return e;
@@ -265,8 +275,14 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	struct worker *w = arg;
 
 	(void)what;
-	while (read((int)fd, &si, sizeof(si)) == sizeof(si))
-		drain(w);
+	while (read((int)fd, &si, sizeof(si)) == sizeof(si)) {
+		/* Plain CGI: the server says so when the client has left, and kills what
+		 * still runs seconds later. */
+		if (w->intake == NULL && !TAILQ_EMPTY(&w->exchanges))
+			exchange_gone(TAILQ_FIRST(&w->exchanges));
+		else
+			drain(w);
+	}
 }
 
 /* --- putting together --- */
@@ -361,6 +377,8 @@ open_all(struct worker *w, struct errinfo *info)
 	if (e == ERR_OK)
 		e = gate_open(w->conf, &w->gate, info);
 	if (e == ERR_OK)
+		e = counters_open(w->conf, w->stays, &w->counters, info);
+	if (e == ERR_OK)
 		e = spool_open(w->conf, &w->spool, info);
 	if (w->conf->auth_key != NULL)
 		sha256(str_of(w->conf->auth_key), w->auth_digest);
@@ -375,6 +393,7 @@ static void
 close_all(struct worker *w)
 {
 	spool_close(w->spool);
+	counters_close(w->counters);
 	gate_close(w->gate);
 	snapshot_unref(w->snapshot);
 	pool_close(w->pool);
@@ -382,9 +401,9 @@ close_all(struct worker *w)
 }
 
 static void
-start_afresh(struct worker *w, const struct conf *conf)
+start_afresh(struct worker *w, const struct conf *conf, bool stays)
 {
-	*w = (struct worker){.conf = conf};
+	*w = (struct worker){.conf = conf, .stays = stays};
 	TAILQ_INIT(&w->exchanges);
 }
 
@@ -414,7 +433,7 @@ open_patiently(struct worker *w, struct errinfo *info)
 		if (say)
 			log_warn("cannot start yet, waiting: %s", err_text(info, e));
 		close_all(w);
-		start_afresh(w, conf);
+		start_afresh(w, conf, w->stays);
 		info->text[0] = '\0';
 		if (!wait_ms(ms))
 			return ERR_CLIENT_GONE;
@@ -425,13 +444,14 @@ open_patiently(struct worker *w, struct errinfo *info)
 }
 
 static enum err
-worker_open(struct worker *w, const struct conf *conf, bool patient, struct errinfo *info)
+worker_open(struct worker *w, const struct conf *conf, bool stays, struct errinfo *info)
 {
 	enum err e;
 
 	prepare_process();
-	start_afresh(w, conf);
-	e = patient ? open_patiently(w, info) : open_all(w, info);
+	start_afresh(w, conf, stays);
+	/* Plain CGI has a client who waits. */
+	e = stays ? open_patiently(w, info) : open_all(w, info);
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();
@@ -465,6 +485,9 @@ worker_close(struct worker *w)
 	breakers_free(w->breakers);
 	spool_close(w->spool);
 	w->spool = NULL;
+	/* Before the jobs end: the last of them finds that nobody is left. */
+	gate_close(w->gate);
+	w->gate = NULL;
 	if (w->jobs != NULL)
 		jobs_end(w);
 	close_all(w);
@@ -519,8 +542,10 @@ worker_run_cgi(const struct conf *conf)
 	w.draining = true;
 	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
-	if (!TAILQ_EMPTY(&w.exchanges))
+	if (!TAILQ_EMPTY(&w.exchanges)) {
+		client_watch(&TAILQ_FIRST(&w.exchanges)->req->client);
 		event_base_dispatch(w.base);
+	}
 	worker_close(&w);
 	return 0;
 }

@@ -27,6 +27,7 @@
 #define SESSION                                                                                    \
 	"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET standard_conforming_strings = on; " \
 	"SET idle_in_transaction_session_timeout = '600s'"
+#define QUERY_CANCELED    "57014" /* by statement_timeout */
 #define STATEMENT_TIMEOUT "SET statement_timeout = '60s'"
 
 struct libpq libpq;
@@ -82,6 +83,8 @@ pgsql_failed(struct pgsql *p, const PGresult *r)
 	bool away = pgsql_ends_connection(state) || libpq.PQstatus(p->conn) == CONNECTION_BAD;
 	enum err e = away ? ERR_DB_AWAY : pgsql_err_of(state);
 
+	if (p->base.bounded && !away && strcmp(state, QUERY_CANCELED) == 0)
+		e = ERR_TIMEOUT;
 	if (said == NULL)
 		(void)db_failed(&p->base, e, "the connection was lost");
 	else if (pgsql_tells_values(state))

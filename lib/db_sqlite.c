@@ -8,6 +8,7 @@
  * file is made with mode 0600 and must not be a symbolic link; its folder may be
  * reached through one.
  */
+#include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/db_driver.h"
 #include "lib/str.h"
@@ -45,6 +46,7 @@ struct sqlite {
 	char *path; /* resolved */
 	struct cached cache[CACHED];
 	uint64_t uses;
+	int64_t deadline_us;     /* monotonic, of the bounded transaction */
 	struct sqlite_rows rows; /* the one that can be open */
 };
 
@@ -76,6 +78,8 @@ err_of(int code)
 	switch (code & 0xff) {
 	case SQLITE_FULL:
 		return ERR_DISK;
+	case SQLITE_INTERRUPT:
+		return ERR_TIMEOUT;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 	case SQLITE_CANTOPEN:
@@ -475,6 +479,27 @@ sqlite_begin(struct db *db, bool read_only)
 	return sqlite_run(db, read_only ? STR("BEGIN") : STR("BEGIN IMMEDIATE"));
 }
 
+/* Instructions of SQLite's between two looks at the clock: some 50 µs. */
+#define LOOK_EVERY 2000
+
+static int
+is_overdue(void *arg)
+{
+	const struct sqlite *s = arg;
+
+	return clock_mono_us() >= s->deadline_us;
+}
+
+static enum err
+sqlite_bound(struct db *db, int ms)
+{
+	struct sqlite *s = sqlite_of(db);
+
+	s->deadline_us = clock_mono_us() + ms * INT64_C(1000);
+	sqlite3_progress_handler(s->handle, LOOK_EVERY, ms > 0 ? is_overdue : NULL, s);
+	return ERR_OK;
+}
+
 static enum err
 sqlite_commit(struct db *db)
 {
@@ -617,6 +642,7 @@ const struct db_driver db_sqlite = {
     .exec = sqlite_exec,
     .run = sqlite_run,
     .begin = sqlite_begin,
+    .bound = sqlite_bound,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .query = sqlite_query,

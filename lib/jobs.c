@@ -13,13 +13,16 @@
 #include "lib/clock.h"
 #include "lib/db.h"
 #include "lib/flush.h"
+#include "lib/gate.h"
 #include "lib/lease.h"
 #include "lib/limits.h"
 #include "lib/localkeys.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 #include "lib/retention.h"
+#include "lib/rollup.h"
 #include "lib/snapshot.h"
 #include "lib/task.h"
 #include "lib/validate.h"
@@ -49,11 +52,13 @@ enum step {
 	STEP_SNAPSHOT,
 	STEP_PUBLISH,
 	STEP_FLUSH,
+	STEP_NODE,
 	STEP_LEASE,
 	STEP_WRITEBACK,
 	STEP_VALIDATE,
 	STEP_TASKS,
 	STEP_RETENTION,
+	STEP_SUMS,
 	STEP_TEND,
 	STEP__MAX
 };
@@ -210,6 +215,12 @@ run_flush(struct jobs *j, struct errinfo *info)
 }
 
 static enum err
+run_node(struct jobs *j, struct errinfo *info)
+{
+	return node_beat(j->conf, j->db, j->pool, info);
+}
+
+static enum err
 run_lease(struct jobs *j, struct errinfo *info)
 {
 	bool held = false;
@@ -309,6 +320,20 @@ run_tasks(struct jobs *j, struct errinfo *info)
 	return e;
 }
 
+/* Log rows, and the sums of them. */
+static enum err
+retain(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	int days = j->snap->log_retention_days;
+	bool sums = false;
+	enum err e = retention_step(j->db, days, ret_more, info);
+
+	if (e == ERR_OK)
+		e = rollup_prune_step(j->db, days, &sums, info);
+	*ret_more = *ret_more || sums;
+	return e;
+}
+
 static enum err
 run_retention(struct jobs *j, struct errinfo *info)
 {
@@ -321,9 +346,23 @@ run_retention(struct jobs *j, struct errinfo *info)
 		return ERR_OK;
 	}
 	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
 	if (e == ERR_OK && more)
 		due_in(j, STEP_RETENTION, 0);
+	return e;
+}
+
+static enum err
+run_sums(struct jobs *j, struct errinfo *info)
+{
+	int64_t until = clock_mono_us() + SLICE;
+	bool more = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
+		e = rollup_fill_step(j->db, &more, info);
+	if (e == ERR_OK && more)
+		due_in(j, STEP_SUMS, SLICE);
 	return e;
 }
 
@@ -341,11 +380,13 @@ static const struct step_def steps[STEP__MAX] = {
     [STEP_SNAPSHOT] = {"the configuration", false, true, false, SECOND, run_snapshot},
     [STEP_PUBLISH] = {"following the database", true, true, false, PUBLISH_EVERY, run_publish},
     [STEP_FLUSH] = {"writing log rows", true, false, false, SECOND, run_flush},
+    [STEP_NODE] = {"being one of the nodes", true, false, false, NODE_BEAT_S *SECOND, run_node},
     [STEP_LEASE] = {"the background lease", true, false, false, SECOND, run_lease},
     [STEP_WRITEBACK] = {"writing key states back", true, true, true, SECOND, run_writeback},
     [STEP_VALIDATE] = {"validating keys", true, true, true, SECOND, run_validate},
     [STEP_TASKS] = {"long tasks", true, true, true, SECOND, run_tasks},
     [STEP_RETENTION] = {"deleting old log rows", true, false, true, RETENTION_EVERY, run_retention},
+    [STEP_SUMS] = {"summing up older log rows", true, false, true, MINUTE, run_sums},
     [STEP_TEND] = {"keeping the pool in order", false, true, false, TEND_EVERY, run_tend},
 };
 
@@ -493,6 +534,17 @@ jobs_new(const struct conf *conf, struct pool *pool)
 	return j;
 }
 
+/* The node's last process; its own slot at the gate is free by now. */
+static void
+leave(struct jobs *j)
+{
+	struct gate_view view;
+
+	gate_look(j->conf, &view);
+	if (j->db != NULL && view.processes == 0 && node_leave(j->conf, j->db) != ERR_OK)
+		log_debug("the node's row stays until it is old: %s", db_error(j->db));
+}
+
 void
 jobs_free(struct jobs *j)
 {
@@ -500,6 +552,7 @@ jobs_free(struct jobs *j)
 		return;
 	validator_free(j->validator);
 	task_runner_free(j->tasks);
+	leave(j);
 	/* When it cannot be given up it runs out. */
 	if (j->db != NULL && lease_release(j->lease, j->db) != ERR_OK)
 		log_debug("the background lease was not given up: %s", db_error(j->db));
@@ -568,7 +621,22 @@ retention_all(struct jobs *j, struct errinfo *info)
 	enum err e = ERR_OK;
 
 	while (e == ERR_OK && more && held) {
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
+		if (e == ERR_OK)
+			e = lease_hold(j->lease, j->db, false, &held, info);
+	}
+	return e;
+}
+
+static enum err
+sums_all(struct jobs *j, struct errinfo *info)
+{
+	bool more = true;
+	bool held = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && held) {
+		e = rollup_fill_step(j->db, &more, info);
 		if (e == ERR_OK)
 			e = lease_hold(j->lease, j->db, false, &held, info);
 	}
@@ -609,6 +677,8 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 		e = tasks_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = retention_all(j, info);
+	if (e == ERR_OK)
+		e = sums_all(j, info);
 	if (e == ERR_OK)
 		e = writeback_all(j, info); /* of keys that came back */
 	return e;

@@ -18,6 +18,7 @@ lib_libcore_a_SOURCES = \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
 	lib/cors.c lib/cors.h \
+	lib/counters.c lib/counters.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
@@ -51,6 +52,7 @@ lib_libcore_a_SOURCES = \
 	lib/logrow.c lib/logrow.h \
 	lib/migrate.c lib/migrate.h \
 	lib/modellist.c lib/modellist.h \
+	lib/node.c lib/node.h \
 	lib/openai.c lib/openai.h \
 	lib/pool.c lib/pool.h \
 	lib/pool_lmdb.c lib/pool_lmdb.h \
@@ -65,6 +67,8 @@ lib_libcore_a_SOURCES = \
 	lib/proxyurl.c lib/proxyurl.h \
 	lib/publish.c lib/publish.h \
 	lib/redact.c \
+	lib/rollup.c lib/rollup.h \
+	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
 	lib/segment.c lib/segment.h \
 	lib/setting.c lib/setting.h \

@@ -183,6 +183,12 @@ pool_tend(struct pool *p)
 	p->store->tend(p);
 }
 
+enum err
+pool_claim(struct pool *p, const char *installation, struct buf *ret_name)
+{
+	return p->store->claim != NULL ? p->store->claim(p, installation, ret_name) : ERR_OK;
+}
+
 void
 pool_attach(struct pool *p, struct event_base *base)
 {

@@ -57,6 +57,13 @@ struct pool_identity {
 enum err pool_identity_get(struct pool *p, struct pool_identity *ret) MUST_CHECK;
 enum err pool_identity_set(struct pool *p, const struct pool_identity *id) MUST_CHECK;
 
+/* This installation lives here, which is said again every few seconds. Appends the name
+ * of the pool, the same for every node that has it; nothing where a pool is one
+ * node's. ERR_CONF: another installation does, by its own word, less than
+ * POOL_CLAIM_S ago. */
+#define POOL_CLAIM_S 30
+enum err pool_claim(struct pool *p, const char *installation, struct buf *ret_name) MUST_CHECK;
+
 /* --- configuration --- */
 /* Cheap (LMDB: under a microsecond). 0: there is no snapshot yet. */
 enum err pool_version(struct pool *p, uint64_t *ret) MUST_CHECK;

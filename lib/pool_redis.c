@@ -219,6 +219,7 @@ static const struct pool_store store = {
     .tend = rpool_tend,
     .verify = rpool_verify,
     .attach = rpool_attach,
+    .claim = rpool_claim,
     .warning = rpool_warning,
     .away = rpool_away,
     .wants_keys = rpool_wants_keys,

@@ -46,6 +46,7 @@ enum script {
 	SCRIPT_CHECK,
 	SCRIPT_SNAPSHOT,
 	SCRIPT_VERIFY,
+	SCRIPT_CLAIM,
 	SCRIPT__MAX
 };
 
@@ -218,6 +219,7 @@ enum err rpool_set_state(struct pool *p, int64_t group_id, const int64_t *ids, s
 
 enum err rpool_identity_get(struct pool *p, struct pool_identity *ret);
 enum err rpool_identity_set(struct pool *p, const struct pool_identity *id);
+enum err rpool_claim(struct pool *p, const char *installation, struct buf *ret_name);
 enum err rpool_version(struct pool *p, uint64_t *ret);
 enum err rpool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force);
 enum err rpool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version);

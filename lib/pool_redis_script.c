@@ -17,6 +17,7 @@ static const char *const names[SCRIPT__MAX] = {
     [SCRIPT_DIRTY] = "dirty.lua",       [SCRIPT_CLEAR] = "clear.lua",
     [SCRIPT_DUE] = "due.lua",           [SCRIPT_CHECK] = "check.lua",
     [SCRIPT_SNAPSHOT] = "snapshot.lua", [SCRIPT_VERIFY] = "verify.lua",
+    [SCRIPT_CLAIM] = "claim.lua",
 };
 
 static const char *

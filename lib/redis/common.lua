@@ -3,6 +3,7 @@
 -- share. Redis runs a script alone, so each is one atomic step.
 --
 --	gptl:id          hash    installation, generation, complete
+--	gptl:alive       string  installation and name of this pool; goes by itself
 --	gptl:version     string  of the snapshot
 --	gptl:snapshot    string
 --	gptl:groups      zset    groups that have, or had, keys

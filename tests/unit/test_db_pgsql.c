@@ -557,6 +557,7 @@ run_suite(const char *name)
 	}
 SUITE(test_admin)
 SUITE(test_admin_data)
+SUITE(test_db_bounded)
 SUITE(test_flush)
 SUITE(test_group)
 SUITE(test_jobs)
@@ -564,6 +565,7 @@ SUITE(test_key)
 SUITE(test_lease)
 SUITE(test_migrate)
 SUITE(test_publish)
+SUITE(test_rollup)
 SUITE(test_setting)
 SUITE(test_snapshot)
 
@@ -590,6 +592,7 @@ main(void)
 	    WITH_BOX(test_session),
 	    cmocka_unit_test(suite_test_admin),
 	    cmocka_unit_test(suite_test_admin_data),
+	    cmocka_unit_test(suite_test_db_bounded),
 	    cmocka_unit_test(suite_test_flush),
 	    cmocka_unit_test(suite_test_group),
 	    cmocka_unit_test(suite_test_jobs),
@@ -597,6 +600,7 @@ main(void)
 	    cmocka_unit_test(suite_test_lease),
 	    cmocka_unit_test(suite_test_migrate),
 	    cmocka_unit_test(suite_test_publish),
+	    cmocka_unit_test(suite_test_rollup),
 	    cmocka_unit_test(suite_test_setting),
 	    cmocka_unit_test(suite_test_snapshot),
 #endif
