@@ -51,14 +51,16 @@ class Unit:
 
 class Service:
     """A service and its socket: listen(), start(), reload(), stop(). The socket stays
-    while the service restarts. `at` stands in for the path in the unit."""
+    while the service restarts. `at` stands in for the path in the unit; `within` is what
+    runs commands elsewhere; `owner` of the socket: user and group, as numbers."""
 
-    def __init__(self, folder, name, at, environment, log, **rest):
+    def __init__(self, folder, name, at, environment, log, within=(), owner=None):
         self.unit = Unit(folder / f"{name}.service")
         self.socket_unit = Unit(folder / f"{name}.socket")
         self.at = at
         self.log = log
-        self.rest = rest
+        self.within = list(within)
+        self.owner = owner
         self.environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self.environment |= environment
         self.listening = None
@@ -69,8 +71,8 @@ class Service:
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(str(self.at))
         self.at.chmod(int(self.socket_unit.one("Socket", "SocketMode"), 8))
-        if self.rest.get("user") is not None:
-            os.chown(self.at, self.rest["user"], self.rest["group"])
+        if self.owner:
+            os.chown(self.at, *self.owner)
         self.listening.listen(int(self.socket_unit.one("Socket", "Backlog")))
         return self
 
@@ -78,11 +80,11 @@ class Service:
         assert self.unit.one("Service", "StandardInput") == "socket"
         with open(self.log, "ab") as log:
             for line in self.unit.all("Service", "ExecStartPre"):
-                subprocess.run(shlex.split(line), env=self.environment, cwd="/", check=True,
-                               stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.rest)
+                subprocess.run(self.within + shlex.split(line), env=self.environment, cwd="/",
+                               check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             self.process = subprocess.Popen(
-                shlex.split(self.unit.one("Service", "ExecStart")), env=self.environment,
-                cwd="/", stdin=self.listening, stdout=log, stderr=log, **self.rest)
+                self.within + shlex.split(self.unit.one("Service", "ExecStart")), cwd="/",
+                env=self.environment, stdin=self.listening, stdout=log, stderr=log)
         return self
 
     def reload(self):
