@@ -192,7 +192,7 @@ if [ "$program" = apache2 ] && [ "$(id -u)" -eq 0 ] && [ "$as_user" = "$as_root"
 	die "WEB_SERVER=$WEB_SERVER: Apache does not serve as root; make this folder, .env and" \
 		"DATA_DIR reachable by the owner of DATA_DIR, who may not be root"
 fi
-$as_user "$command" prepare </dev/null || exit $?
+$as_user "$command" prepare --wait </dev/null || exit $?
 # Again: there is a database now, whose settings some values follow.
 settings=$($as_user "$command" env) || exit 2
 eval "$settings"

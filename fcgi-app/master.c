@@ -34,6 +34,8 @@
 #define YOUNG_US     INT64_C(2000000)
 #define DELAY_MIN_US INT64_C(100000)
 #define DELAY_MAX_US INT64_C(10000000)
+/* What a worker ends with that was not let in: another would not be either. */
+#define EXIT_BAD_CONFIGURATION 2
 /* Beyond the drain time-out, before a worker is killed. */
 #define KILL_AFTER_US INT64_C(10000000)
 
@@ -189,14 +191,16 @@ worker_died(struct master *m, struct child *c, int status)
 {
 	int64_t now = clock_mono_us();
 	bool young = now - c->started_us < YOUNG_US;
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	c->pid = 0;
 	if (m->stopping)
 		return;
-	m->served |= !young;
+	/* Being refused may take longer than a youth: the database is asked, and waited for. */
+	m->served |= !young && code != EXIT_BAD_CONFIGURATION;
 	/* It has said itself why it cannot start, and the next could not either. */
-	if (!m->served && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-		m->rc = WEXITSTATUS(status);
+	if (!m->served && code > 0) {
+		m->rc = code;
 		stop(m);
 		return;
 	}
@@ -233,6 +237,7 @@ static void
 replace(struct master *m)
 {
 	log_info("starting new workers; the old ones drain");
+	m->served = true; /* those that there are, else there were no master */
 	for (int i = 0; i < m->n; i++) {
 		struct child old = m->workers[i];
 

@@ -48,8 +48,7 @@ def test_a_key_stored_by_the_original_is_used(start_gateway, provider):
     gateway.stop_master()
     gateway.execute("UPDATE api_keys SET key_value = ?, key_hash = ?", sealed("sk-theirs"),
                     digest("sk-theirs"))
-    for file in gateway.pool_files():
-        file.unlink()
+    gateway.lose_pool()
     gateway.start()
     assert gateway.ask(group).status == 200
     assert provider.keys == ["sk-theirs"]
@@ -70,7 +69,7 @@ def test_a_password_that_does_not_open_the_stored_keys_is_refused(start_gateway,
     for wrong in ("another-Long-Passphrase-01234", None):
         gateway.set_environment(ENCRYPTION_KEY=wrong)
         done = gateway.command("prepare")
-        assert done.returncode in (1, 2)
+        assert done.returncode == 2
         assert "ENCRYPTION_KEY" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     gateway.set_environment(ENCRYPTION_KEY=PASSWORD)
@@ -84,8 +83,7 @@ def test_a_stored_key_that_cannot_be_opened_is_never_sent(start_gateway, provide
     gateway.stop_master()
     gateway.execute("UPDATE api_keys SET key_value = 'feedface' || substr(key_value, 9)"
                     " WHERE key_hash = ?", digest("sk-damaged"))
-    for file in gateway.pool_files():
-        file.unlink()
+    gateway.lose_pool()
     gateway.start()
     for _ in range(6):
         assert gateway.ask(group).status == 200
