@@ -137,6 +137,8 @@
 #define LIMIT_READER_THREADS 64
 /* Seconds a reader thread waits for the next byte of a request. */
 #define LIMIT_READ_SILENCE_S 60
+/* Seconds a worker that drains waits for the first byte on a connection. */
+#define LIMIT_DRAIN_SILENCE_S 1
 /* Workers of one master, and processes of one node (mod_fcgid). */
 #define LIMIT_WORKERS   256
 #define LIMIT_PROCESSES 1024
