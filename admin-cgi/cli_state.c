@@ -4,6 +4,7 @@
  */
 #include "admin-cgi/cli.h"
 
+#include "lib/await.h"
 #include "lib/crypt.h"
 #include "lib/db.h"
 #include "lib/jobs.h"
@@ -16,6 +17,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* A longer line of a web server is logged in pieces. */
 #define LOG_LINE_MAX 4096
@@ -61,23 +63,45 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 
 /* --- prepare --- */
 
+static enum err
+prepare_state(const struct conf *conf, bool patient, struct errinfo *info)
+{
+	struct await await = {0};
+	struct state s;
+	bool say;
+	enum err e;
+
+	for (;;) {
+		s = (struct state){NULL};
+		info->text[0] = '\0';
+		e = state_open(conf, &s, info);
+		state_close(&s);
+		if (e == ERR_OK || !patient || !await_may_come(conf, e))
+			return e;
+		int ms = await_next(&await, e, info, &say);
+
+		if (say)
+			fprintf(stderr, "gpt-load: cannot start yet, waiting: %s\n",
+				err_text(info, e));
+		(void)usleep((useconds_t)ms * 1000);
+	}
+}
+
 int
 cli_prepare(struct conf *conf, int argc, char **argv)
 {
+	bool patient = argc == 2 && strcmp(argv[1], "--wait") == 0;
 	struct errinfo info = {""};
-	struct state s = {NULL};
 	bool generated = false;
 	enum err e;
 
-	(void)argv;
-	if (argc > 1) {
-		fputs("gpt-load: prepare takes no argument\n", stderr);
+	if (argc > 1 && !patient) {
+		fputs("usage: gpt-load prepare [--wait]\n", stderr);
 		return CLI_USAGE;
 	}
 	e = conf_prepare(conf, &generated, &info);
 	if (e == ERR_OK)
-		e = state_open(conf, &s, &info);
-	state_close(&s);
+		e = prepare_state(conf, patient, &info);
 	if (e != ERR_OK)
 		return cli_error(e, &info);
 	/* The one place and the one time that it is shown. */

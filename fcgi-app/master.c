@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `gpt-load.fcgi --listen SOCKET --workers N`: binds, then runs itself (or what --run
+ * `gpt-load.fcgi --listen SOCKET --workers N`: binds (or takes the socket that systemd
+ * has bound, so that connections wait in it over a restart), then runs itself (or what --run
  * names: api.fcgi) N times with the socket on descriptor 0, as a web server would. A
  * worker that dies is replaced at once (later when it dies young again and again).
  * SIGTERM drains all; SIGHUP starts new workers, of the program as it is on disk
@@ -16,6 +17,7 @@
 #include "lib/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -121,6 +123,16 @@ bind_tcp(const char *address, int *ret, struct errinfo *info)
 	}
 	freeaddrinfo(a);
 	*ret = fd;
+	return ERR_OK;
+}
+
+/* The one on descriptor 0, moved out of the way of what children get there. */
+static enum err
+take_inherited(int *ret, struct errinfo *info)
+{
+	*ret = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (*ret < 0)
+		return err_set(info, ERR_IO, "--listen -: %s", strerrordesc_np(errno));
 	return ERR_OK;
 }
 
@@ -303,7 +315,9 @@ master_run(const struct conf *conf, const char *program, const char *socket, uns
 	   int workers)
 {
 	struct master *m = xcalloc(1, sizeof(*m));
-	bool unix_socket = strchr(socket, '/') != NULL || strchr(socket, ':') == NULL;
+	bool inherited = strcmp(socket, "-") == 0;
+	bool unix_socket =
+	    !inherited && (strchr(socket, '/') != NULL || strchr(socket, ':') == NULL);
 	struct errinfo info = {""};
 	enum err e;
 	int rc;
@@ -312,8 +326,9 @@ master_run(const struct conf *conf, const char *program, const char *socket, uns
 	m->program = program;
 	m->socket = socket;
 	m->n = MIN(workers, LIMIT_WORKERS);
-	e = unix_socket ? bind_unix(socket, socket_mode, &m->fd, &info)
-			: bind_tcp(socket, &m->fd, &info);
+	e = inherited     ? take_inherited(&m->fd, &info)
+	    : unix_socket ? bind_unix(socket, socket_mode, &m->fd, &info)
+			  : bind_tcp(socket, &m->fd, &info);
 	if (e != ERR_OK) {
 		log_error("%s", err_text(&info, e));
 		free(m);

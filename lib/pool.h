@@ -215,6 +215,25 @@ void pool_attach(struct pool *p, struct event_base *base);
  * when all is well. */
 void pool_warning(struct pool *p, struct buf *out);
 
+/* --- while a store that others share is away --- */
+/* Then the hot path of an attached thread goes on out of this process's memory: keys
+ * that it used or is given, turns and failures of its own, which the store is told
+ * when it is back. LMDB is never away. */
+struct pool_away {
+	bool away;
+	uint64_t waiting; /* reports that the store is to be told */
+	uint64_t lost;    /* those that were too many, since the process began */
+};
+void pool_away(struct pool *p, struct pool_away *ret);
+/* Whether somebody waits for keys of a group out of the DB: *ret_group. Once for each
+ * time that they are needed. From any thread, as the next. */
+bool pool_wants_keys(struct pool *p, int64_t *ret_group) MUST_CHECK;
+/* The group's active keys, sorted by id; copied. e: why there are none, else ERR_OK. */
+void pool_give_keys(struct pool *p, int64_t group_id, const struct pool_key *keys, size_t n,
+		    enum err e);
+/* fn(arg) is called by the attached thread when keys are wanted. */
+void pool_on_want(struct pool *p, void (*fn)(void *arg), void *arg);
+
 /* --- for the stores --- */
 /* The vtable is in pool_store.h. */
 

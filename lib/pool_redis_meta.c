@@ -131,18 +131,15 @@ enum err
 rpool_snapshot_put(struct pool *pool, uint64_t version, struct str text, bool force)
 {
 	struct pool_redis *p = redis_of(pool);
-	char channel[32];
 	uint64_t unused;
 	int64_t ok;
 	struct buf cmd;
 	enum err e;
 
-	rpool_channel(p, channel, sizeof(channel));
-	rpool_script(p, &cmd, SCRIPT_SNAPSHOT, 4);
+	rpool_script(p, &cmd, SCRIPT_SNAPSHOT, 3);
 	rpool_arg_int(&cmd, (int64_t)version);
 	rpool_arg(&cmd, text);
 	rpool_arg_int(&cmd, force);
-	rpool_arg(&cmd, str_of(channel));
 	e = rpool_eval_int(p, SCRIPT_SNAPSHOT, &cmd, &ok);
 	/* Redis may answer us before it tells the others; what it answers next comes
 	 * after that. So whoever hears that a change is made finds it obeyed. */

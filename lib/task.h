@@ -20,7 +20,6 @@
 #include "lib/db.h"
 #include "lib/key.h"
 #include "lib/pool.h"
-#include "lib/snapshot.h"
 
 enum task_type {
 	TASK_IMPORT,
@@ -62,6 +61,17 @@ enum err task_get(struct db *db, int64_t id, struct arena *arena, struct task_ro
 /* Newest first; group_id 0: of all groups. */
 enum err task_list(struct db *db, int64_t group_id, size_t max, struct arena *arena,
 		   struct task_row **ret, size_t *ret_n) MUST_CHECK;
+/* What an import was given and left out, before it began. */
+struct task_report {
+	int64_t repeated; /* keys that stood there more than once */
+	int64_t malformed;
+	struct key_fault *faults; /* the first of them; in the arena */
+	size_t n_faults;
+};
+/* All zero when nothing was left out, when the task is none that imports, and when
+ * there is no such task. ERR_CRYPT: stored with another ENCRYPTION_KEY. */
+enum err task_report_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
+			 struct task_report *ret) MUST_CHECK;
 bool task_is_active(const struct task_row *t); /* waits or runs */
 /* It ends at its next portion. ERR_NOT_FOUND; nothing when it has ended. */
 enum err task_cancel(struct db *db, int64_t id, struct errinfo *info) MUST_CHECK;
@@ -77,7 +87,7 @@ void task_runner_free(struct task_runner *r);
 /* Works until there is nothing to do, or until_us (monotonic), or *stop (may be NULL).
  * *ret_more: there is more to do. An error is the DB's or the pool's, never one
  * task's own: that is in its row. */
-enum err task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us,
-		  const atomic_bool *stop, bool *ret_more, struct errinfo *info) MUST_CHECK;
+enum err task_run(struct task_runner *r, int64_t until_us, const atomic_bool *stop, bool *ret_more,
+		  struct errinfo *info) MUST_CHECK;
 
 #endif

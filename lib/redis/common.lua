@@ -94,6 +94,11 @@ local function lost(group, id)
 	call('HSET', 'gptl:id', 'complete', '0')
 end
 
+-- Keys of the group may not be used any more: those who remember them are told.
+local function gone(group)
+	pcall(call, 'PUBLISH', CHANNEL, '-' .. group)
+end
+
 local function remove(group, id)
 	unplace(group, id)
 	call('DEL', 'gptl:k:' .. id)
