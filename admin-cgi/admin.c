@@ -403,6 +403,7 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	req.method = method_of(method);
 	req.head = str_is(method, "HEAD");
 	req.language = language_of(cgi_var(envp, "HTTP_ACCEPT_LANGUAGE"));
+	req.masked = a->conf->mask_keys || str_is(cgi_var(envp, "HTTP_X_MASK_KEYS"), "true");
 	req.client_ip = cgi_client_ip(envp, a->conf->trusted_proxies, &req.arena);
 	answer(&req, handle(&req));
 	buf_done(&req.data);

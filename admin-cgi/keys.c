@@ -15,6 +15,7 @@ static enum err
 read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 {
 	struct str key = req_query(req, "key_value");
+	uint8_t given[CRYPT_HASH_BYTES];
 
 	if (!str_to_i64(req_query(req, "group_id"), 1, INT64_MAX, &q->group_id))
 		return err_set(&req->info, ERR_BAD_REQUEST,
@@ -24,6 +25,9 @@ read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 	    !str_is(q->status, "disabled"))
 		return err_set(&req->info, ERR_BAD_REQUEST,
 			       "\"status\" must be \"active\", \"invalid\" or \"disabled\"");
+	q->hash = req_query(req, "key_hash");
+	if (q->hash.n > 0 && !hex_decode(q->hash, given, sizeof(given)))
+		return err_set(&req->info, ERR_BAD_REQUEST, "\"key_hash\" must be 64 hex digits");
 	if (key.n > 0) {
 		uint8_t digest[CRYPT_HASH_BYTES];
 		char *hex = arena_alloc(&req->arena, CRYPT_HASH_HEX + 1);

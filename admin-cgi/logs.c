@@ -63,6 +63,7 @@ add_text_filters(struct req *req, struct where *w)
 	    {"error_contains", CONTAINS("error_message"), true},
 	    {"source_ip", " AND source_ip = ?", false},
 	    {"request_id", " AND gptl_request_id = ?", false},
+	    {"key_hash", " AND key_hash = ?", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {

@@ -72,6 +72,12 @@
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
+/* Ids of one bulk action of the management API. */
+#define LIMIT_BULK_IDS 1000
+/* Malformed keys of one import that its report names; more are only counted. */
+#define LIMIT_KEY_FAULTS 100
+/* Seconds that the test of an upstream may take. */
+#define LIMIT_UPSTREAM_TEST_SECONDS 30
 /* Tries of one request: max_retries is held to this. */
 #define LIMIT_RETRIES 32
 
