@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Every view has an address, and a title.
 import { nextTick, watch } from 'vue'
-import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
+import {
+  createRouter,
+  createWebHashHistory,
+  createWebHistory,
+  type RouteLocationNormalized,
+} from 'vue-router'
 import { t, locale, type MessageKey } from './i18n'
+import { BASE } from './lib/base'
 import { signedIn } from './state/session'
 
 declare module 'vue-router' {
@@ -13,7 +19,8 @@ declare module 'vue-router' {
 }
 
 export const router = createRouter({
-  history: createWebHistory(),
+  // In a folder only the folder itself is sure to lead to the page.
+  history: BASE === '/' ? createWebHistory() : createWebHashHistory(BASE),
   routes: [
     {
       path: '/sign-in',

@@ -3,6 +3,7 @@
 // the same for every call is here: the key, the language, the envelope, the errors.
 import createClient from 'openapi-fetch'
 import { locale } from '@/i18n'
+import { ORIGIN } from '@/lib/base'
 import { reportDown, watchCall } from '@/state/connection'
 import { authKey, signOut } from '@/state/session'
 import type { paths } from './schema'
@@ -42,7 +43,7 @@ async function send(request: Request): Promise<Response> {
   }
 }
 
-export const client = createClient<paths>({ baseUrl: location.origin, fetch: send })
+export const client = createClient<paths>({ baseUrl: ORIGIN, fetch: send })
 
 client.use({
   onRequest({ request }) {

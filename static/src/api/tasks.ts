@@ -49,8 +49,8 @@ export function useTaskReport(id: Ref<number>) {
   return useQuery({
     queryKey: ['task-report', id],
     enabled: computed(() => id.value > 0),
-    refetchInterval: ({ state }) => (state.data?.task.is_running ? RUNNING_MS : false),
     queryFn: ({ signal }) =>
       unwrap(client.GET('/api/tasks/{id}/report', { params: { path: { id: id.value } }, signal })),
+    refetchInterval: ({ state }) => (state.data?.task.is_running ? RUNNING_MS : false),
   })
 }
