@@ -135,6 +135,8 @@ struct req {
 /* Asks for the AUTH_KEY, wherever a client may put it. admin.c does it in front of
  * every route that is not open. */
 enum err req_authenticate(struct req *req) MUST_CHECK;
+/* What the answer says of an error, in the language of the request. */
+struct str req_error_text(struct req *req, enum err e);
 /* Answers without the envelope, with this status. */
 void req_bare(struct req *req, int status);
 /* Answers with a download of any length, whose head goes out now. What is put into

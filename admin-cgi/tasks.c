@@ -3,6 +3,7 @@
  * Long tasks: /api/keys/add-async, delete-async and validate-group put one into the
  * DB, where the background finds it; /api/tasks looks at them and cancels.
  */
+#include "admin-cgi/errtext.h"
 #include "admin-cgi/preview.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -34,8 +35,9 @@ out_result(struct buf *b, const struct task_row *t)
 }
 
 static void
-out_task(struct buf *b, const char *name, const struct task_row *t)
+out_task(struct req *req, const char *name, const struct task_row *t)
 {
+	struct buf *b = &req->data;
 	int64_t began = t->started_at > 0 ? t->started_at : t->created_at;
 
 	out_open(b, name, '{');
@@ -50,7 +52,7 @@ out_task(struct buf *b, const char *name, const struct task_row *t)
 	if (!task_is_active(t) && t->error.n == 0)
 		out_result(b, t);
 	if (t->error.n > 0)
-		out_str(b, "error", t->error);
+		out_str(b, "error", errtext(t->error, req->language, &req->arena));
 	out_time(b, "started_at", began);
 	if (t->finished_at > 0) {
 		out_time(b, "finished_at", t->finished_at);
@@ -106,7 +108,7 @@ status(struct req *req)
 		return e;
 	const struct task_row *t = current(tasks, n);
 	if (t != NULL) {
-		out_task(&req->data, NULL, t);
+		out_task(req, NULL, t);
 		return ERR_OK;
 	}
 	buf_cstr(&req->data, "{\"task_type\":\"\",\"is_running\":false,\"processed\":0,\"total\":0,"
@@ -125,7 +127,7 @@ list(struct req *req)
 		return e;
 	out_open(&req->data, NULL, '[');
 	for (size_t i = 0; i < n; i++)
-		out_task(&req->data, NULL, &tasks[i]);
+		out_task(req, NULL, &tasks[i]);
 	out_close(&req->data, ']');
 	return ERR_OK;
 }
@@ -140,7 +142,7 @@ show(struct req *req)
 	if (e == ERR_OK)
 		e = task_get(db, req->ids[0], &req->arena, &task, &req->info);
 	if (e == ERR_OK)
-		out_task(&req->data, NULL, &task);
+		out_task(req, NULL, &task);
 	return e;
 }
 
@@ -170,7 +172,7 @@ report(struct req *req)
 	    .malformed = report.malformed,
 	};
 	out_open(&req->data, NULL, '{');
-	out_task(&req->data, "task", &task);
+	out_task(req, "task", &task);
 	if (str_is(task.type, "KEY_IMPORT"))
 		out_import_counts(&req->data, &counts);
 	else
@@ -220,7 +222,7 @@ start_keys(struct req *req, enum task_type type)
 			     &req->info);
 	if (e != ERR_OK)
 		return e;
-	out_task(&req->data, NULL, &task);
+	out_task(req, NULL, &task);
 	req->message = MSG_TASK_STARTED;
 	return ERR_OK;
 }
@@ -264,7 +266,7 @@ validate_group(struct req *req)
 	e = task_add_validation(db, group_id, which, &req->arena, &task, &req->info);
 	if (e != ERR_OK)
 		return e;
-	out_task(&req->data, NULL, &task);
+	out_task(req, NULL, &task);
 	req->message = MSG_TASK_STARTED;
 	return ERR_OK;
 }

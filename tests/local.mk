@@ -29,6 +29,7 @@ UNIT_TESTS = \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
+	tests/unit/test_errtext \
 	tests/unit/test_flush \
 	tests/unit/test_gate \
 	tests/unit/test_group \
@@ -73,6 +74,8 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_errtext_SOURCES = tests/unit/test_errtext.c
+tests_unit_test_errtext_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
 	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
 tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
