@@ -72,3 +72,15 @@ export function useKeyAttempts(hash: Ref<string>) {
 export function fetchLogs(query: LogFilters & { page: number; page_size: number }) {
   return unwrap(client.GET('/api/logs', { params: { query } }))
 }
+
+/** What is known of the rows beyond a page. */
+export interface LogPagination {
+  total_items: number
+  total_pages: number
+  /** total_items is where counting ended. */
+  total_capped?: boolean
+  /** The search ended before it had looked at everything. */
+  stopped?: boolean
+  /** The row after which the next page begins; null: there is none. */
+  next?: string | null
+}

@@ -101,6 +101,7 @@ const en = {
     byStatus: 'By status',
     byGroup: 'By group',
     byModel: 'By model',
+    others: 'all others',
     byKey: 'By key',
     noRequests: 'No requests in this time.',
     warnings: '{n} warning about secrets|{n} warnings about secrets',
@@ -422,6 +423,7 @@ const en = {
     noneText: 'Every request through /proxy appears here, with each of its tries.',
     export: 'Export CSV',
     exporting: 'Stop ({share})',
+    stopped: 'The search was ended early: only a part of the rows was looked at. Choose a shorter time.',
     exportCut: 'Only the newest {n} rows were exported; narrow the time.',
   },
   logField: {

@@ -107,6 +107,7 @@ const ja: Messages = {
     byStatus: 'ステータス別',
     byGroup: 'グループ別',
     byModel: 'モデル別',
+    others: 'その他',
     byKey: 'キー別',
     noRequests: 'この期間のリクエストはありません。',
     warnings: '秘密情報に関する警告 {n} 件',
@@ -428,6 +429,7 @@ const ja: Messages = {
     noneText: '/proxy を通るリクエストは、各試行とともにここに表示されます。',
     export: 'CSV エクスポート',
     exporting: '停止（{share}）',
+    stopped: '検索は途中で終了しました。一部の行だけを調べています。期間を短くしてください。',
     exportCut: '最新の {n} 行だけをエクスポートしました。期間を絞ってください。',
   },
   logField: {

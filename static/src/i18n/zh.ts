@@ -99,6 +99,7 @@ const zh: Messages = {
     byStatus: '按状态',
     byGroup: '按分组',
     byModel: '按模型',
+    others: '其他',
     byKey: '按密钥',
     noRequests: '该时段没有请求。',
     warnings: '{n} 条密钥安全警告',
@@ -420,6 +421,7 @@ const zh: Messages = {
     noneText: '经过 /proxy 的每个请求及其每次尝试都会显示在这里。',
     export: '导出 CSV',
     exporting: '停止（{share}）',
+    stopped: '搜索提前结束，只查看了部分记录，请缩短时间范围。',
     exportCut: '只导出了最新的 {n} 行，请缩小时间范围。',
   },
   logField: {
