@@ -17,7 +17,9 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/key.c \
 	admin-cgi/key_out.c admin-cgi/key_out.h \
 	admin-cgi/keys.c \
-	admin-cgi/logs.c \
+	admin-cgi/logs.c admin-cgi/logs.h \
+	admin-cgi/logs_export.c \
+	admin-cgi/logs_filters.c \
 	admin-cgi/main.c \
 	admin-cgi/members.c \
 	admin-cgi/metrics.c \
@@ -31,6 +33,7 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/throttle.c admin-cgi/throttle.h \
 	admin-cgi/dashboard.c admin-cgi/dashboard.h \
 	admin-cgi/security.c \
+	admin-cgi/summary.c \
 	admin-cgi/multipart.c admin-cgi/multipart.h \
 	admin-cgi/tasks.c \
 	admin-cgi/keytest.c admin-cgi/keytest.h \

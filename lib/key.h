@@ -133,7 +133,7 @@ struct key_row {
 #define KEY_UNREADABLE "failed-to-decrypt"
 
 /* Last used first, never used last, then newest first. *ret_total counts without
- * offset and limit. */
+ * offset and limit; NULL: they are not counted. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
 		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
     MUST_CHECK;

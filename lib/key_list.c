@@ -119,7 +119,7 @@ key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, st
 	int64_t total = 0;
 	size_t n = 0;
 
-	enum err e = count_page(db, q, &total);
+	enum err e = ret_total != NULL ? count_page(db, q, &total) : ERR_OK;
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
@@ -139,7 +139,8 @@ key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, st
 		return e;
 	*ret = list;
 	*ret_n = n;
-	*ret_total = total;
+	if (ret_total != NULL)
+		*ret_total = total;
 	return ERR_OK;
 }
 

@@ -15,14 +15,17 @@ UNIT_TESTS = \
 	tests/unit/test_admin_data \
 	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
+	tests/unit/test_await \
 	tests/unit/test_base \
 	tests/unit/test_buf \
 	tests/unit/test_cgi \
 	tests/unit/test_channel \
 	tests/unit/test_conf \
 	tests/unit/test_cors \
+	tests/unit/test_counters \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_bounded \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_pgsql \
@@ -40,6 +43,7 @@ UNIT_TESTS = \
 	tests/unit/test_jsonscan \
 	tests/unit/test_key \
 	tests/unit/test_lease \
+	tests/unit/test_localpool \
 	tests/unit/test_log \
 	tests/unit/test_logrow \
 	tests/unit/test_migrate \
@@ -50,6 +54,7 @@ UNIT_TESTS = \
 	tests/unit/test_pool_lmdb \
 	tests/unit/test_publish \
 	tests/unit/test_records \
+	tests/unit/test_rollup \
 	tests/unit/test_setting \
 	tests/unit/test_snapshot \
 	tests/unit/test_spool \
@@ -62,6 +67,8 @@ UNIT_TESTS = \
 	tests/unit/test_validate
 if HAVE_REDIS
 UNIT_TESTS += \
+	tests/unit/test_node \
+	tests/unit/test_pool_away \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -92,7 +99,10 @@ tests_unit_test_records_SOURCES = tests/unit/test_records.c fcgi-app/records.c
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(POOL_KIT)
 tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
+tests_unit_test_node_SOURCES = tests/unit/test_node.c \
+	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 
 # --- fuzz: libFuzzer drivers, or programs that replay the corpus --------------
