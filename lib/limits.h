@@ -74,6 +74,8 @@
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
+/* Keys looked for by one call. */
+#define LIMIT_FIND_KEYS 100
 /* Ids of one bulk action of the management API. */
 #define LIMIT_BULK_IDS 1000
 /* Malformed keys of one import that its report names; more are only counted. */
