@@ -4,17 +4,20 @@
  */
 #include "admin-cgi/cli.h"
 
+#include "lib/await.h"
 #include "lib/crypt.h"
 #include "lib/db.h"
 #include "lib/jobs.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/pool.h"
 #include "lib/publish.h"
 #include "lib/str.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* A longer line of a web server is logged in pieces. */
 #define LOG_LINE_MAX 4096
@@ -52,29 +55,53 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 	if (e == ERR_OK)
 		e = pool_open(conf, &s->pool, info);
 	if (e == ERR_OK)
+		e = node_admit(conf, s->db, s->pool, info);
+	if (e == ERR_OK)
 		e = publish_ensure(conf, s->db, s->pool, info);
 	return e;
 }
 
 /* --- prepare --- */
 
+static enum err
+prepare_state(const struct conf *conf, bool patient, struct errinfo *info)
+{
+	struct await await = {0};
+	struct state s;
+	bool say;
+	enum err e;
+
+	for (;;) {
+		s = (struct state){NULL};
+		info->text[0] = '\0';
+		e = state_open(conf, &s, info);
+		state_close(&s);
+		if (e == ERR_OK || !patient || !await_may_come(conf, e))
+			return e;
+		int ms = await_next(&await, e, info, &say);
+
+		if (say)
+			fprintf(stderr, "gpt-load: cannot start yet, waiting: %s\n",
+				err_text(info, e));
+		(void)usleep((useconds_t)ms * 1000);
+	}
+}
+
 int
 cli_prepare(struct conf *conf, int argc, char **argv)
 {
+	bool patient = argc == 2 && strcmp(argv[1], "--wait") == 0;
 	struct errinfo info = {""};
-	struct state s = {NULL};
 	bool generated = false;
 	enum err e;
 
-	(void)argv;
-	if (argc > 1) {
-		fputs("gpt-load: prepare takes no argument\n", stderr);
+	if (argc > 1 && !patient) {
+		fputs("usage: gpt-load prepare [--wait]\n", stderr);
 		return CLI_USAGE;
 	}
 	e = conf_prepare(conf, &generated, &info);
 	if (e == ERR_OK)
-		e = state_open(conf, &s, &info);
-	state_close(&s);
+		e = prepare_state(conf, patient, &info);
 	if (e != ERR_OK)
 		return cli_error(e, &info);
 	/* The one place and the one time that it is shown. */

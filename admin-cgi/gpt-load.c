@@ -24,9 +24,10 @@ static const struct command {
 	int (*run)(struct conf *conf, int argc, char **argv);
 } commands[] = {
     {"prepare", "make folders, key, database and key pool ready to serve",
-     "usage: gpt-load prepare\n\n"
+     "usage: gpt-load prepare [--wait]\n\n"
      "Makes DATA_DIR and, the first time, the AUTH_KEY, which it prints once; brings the\n"
-     "database to this version; fills the key pool. Does nothing where all that is done.\n",
+     "database to this version; fills the key pool. Does nothing where all that is done.\n"
+     "With --wait a database or a Redis that does not answer is waited for.\n",
      cli_prepare},
     {"check-config", "show what is in force, and what is wrong with it",
      "usage: gpt-load check-config\n\n"

@@ -338,8 +338,8 @@ sample_add(struct key_sample *sample, const struct crypt *crypt, struct str stor
 }
 
 /* A few damaged rows do not stop the gateway; that most do not open does. */
-static enum err
-check_crypt(struct db *db, const struct crypt *crypt, struct errinfo *info)
+enum err
+migrate_check_keys(struct db *db, const struct crypt *crypt, struct errinfo *info)
 {
 	struct key_sample sample = {0};
 	struct db_rows *rows;
@@ -358,16 +358,16 @@ check_crypt(struct db *db, const struct crypt *crypt, struct errinfo *info)
 		return ERR_OK;
 	if (crypt_is_identity(crypt))
 		return err_set(
-		    info, ERR_CRYPT,
+		    info, ERR_CONF,
 		    "ENCRYPTION_KEY is not set, but the keys in the database are encrypted: set it "
 		    "to what they were encrypted with");
 	if (sample.plain * 2 >= sample.n)
 		return err_set(
-		    info, ERR_CRYPT,
+		    info, ERR_CONF,
 		    "ENCRYPTION_KEY is set, but the keys in the database are not encrypted: "
 		    "encrypt them first (gpt-load migrate-keys) or leave it empty");
 	return err_set(
-	    info, ERR_CRYPT,
+	    info, ERR_CONF,
 	    "ENCRYPTION_KEY is not the one that the keys in the database were encrypted with");
 }
 
@@ -558,7 +558,7 @@ migrate_locked(struct db *db, const struct conf *conf, const struct crypt *crypt
 	if (e == ERR_OK)
 		e = apply_migrations(db, info);
 	if (e == ERR_OK)
-		e = check_crypt(db, crypt, info);
+		e = migrate_check_keys(db, crypt, info);
 	if (e != ERR_OK)
 		return e;
 	e = fill_in(db, conf, crypt);
@@ -568,8 +568,13 @@ migrate_locked(struct db *db, const struct conf *conf, const struct crypt *crypt
 enum err
 migrate_run(struct db *db, const struct conf *conf, const struct crypt *crypt, struct errinfo *info)
 {
-	enum err e = db_lock(db, "migrate", LOCK_WAIT_S);
+	enum err e;
 
+	if (conf->is_slave) {
+		e = migrate_check(db, info);
+		return e == ERR_OK ? migrate_check_keys(db, crypt, info) : e;
+	}
+	e = db_lock(db, "migrate", LOCK_WAIT_S);
 	if (e != ERR_OK)
 		return db_refused(db, e, info);
 	e = migrate_locked(db, conf, crypt, info);

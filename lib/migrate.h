@@ -13,9 +13,13 @@
 struct crypt;
 
 /* Default settings rows (setting.h) and missing key hashes are filled too, the
- * latter with `crypt`. ERR_CRYPT: the stored keys do not open with it. */
+ * latter with `crypt`. ERR_CONF: the stored keys do not open with it. A slave only
+ * looks whether all that is done. */
 enum err migrate_run(struct db *db, const struct conf *conf, const struct crypt *crypt,
 		     struct errinfo *info) MUST_CHECK;
+/* Only the last of it: do the stored keys open with `crypt`. */
+enum err migrate_check_keys(struct db *db, const struct crypt *crypt, struct errinfo *info)
+    MUST_CHECK;
 /* ERR_CONF when the schema is not this version's. One cheap query: what every
  * program does after db_open() instead of migrating. */
 enum err migrate_check(struct db *db, struct errinfo *info) MUST_CHECK;
