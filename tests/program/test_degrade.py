@@ -18,6 +18,8 @@ from lib.load import Load
 from lib.provider import credential
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "each test has the databases that it needs")
+
 RATE = 200
 AWAY = 3.0
 LONG = 60.0

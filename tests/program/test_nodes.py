@@ -21,6 +21,8 @@ from lib.cluster import Cluster
 from lib.provider import Stream, answer, sse
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "each test has the databases that it needs")
+
 TAKEN_OVER_WITHIN = 15
 THRESHOLD = 3
 CLIENTS = 24
