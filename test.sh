@@ -58,7 +58,7 @@ PACKAGES=(
 	libmariadb-dev mariadb-server libpq-dev postgresql
 	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
 	curl ca-certificates openssl sqlite3 procps chromium
-	python3 python3-venv
+	python3 python3-venv systemd logrotate debootstrap
 	shellcheck clang-format cppcheck
 )
 

@@ -7,12 +7,13 @@ in docs/web-servers.md.
 """
 
 import asyncio
+import re
 import time
 import urllib.parse
 
 import pytest
 
-from lib.browser import run_in_page
+from lib.foreign_page import run_in_page
 from lib.client import Broken, Response
 from lib.gateway import AUTH_KEY, Gateway
 from lib.provider import Provider, Stream, answer, echo, sse
@@ -430,15 +431,35 @@ def test_the_management_api(gateway):
     group.delete()
 
 
+# Nothing from elsewhere, no script or style within the page's text.
+POLICY = ("default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+          "object-src 'none'")
+
+
 @pytest.mark.parametrize("path", ["/", "/index.html", "/keys", "/groups/1?key=x"])
 def test_the_page(gateway, path):
     got = gateway.client.request("GET", path)
     assert got.status == 200
     assert got.header("content-type").replace(" ", "").lower() == "text/html;charset=utf-8"
     assert "<!DOCTYPE html>" in got.text
-    assert "default-src 'self'" in got.header("content-security-policy")
+    assert got.header("content-security-policy") == POLICY
     assert got.header("x-content-type-options") == "nosniff"
     assert got.header("cache-control") == "no-cache"
+
+
+def test_what_the_page_is_made_of_is_kept_by_browsers(gateway):
+    """Each file that index.html names: typed, under the policy, and never asked for again."""
+    index = gateway.client.request("GET", "/").text
+    names = re.findall(r'(?:src|href)="(/assets/[^"]+)"', index)
+    assert any(name.endswith(".js") for name in names)
+    assert any(name.endswith(".css") for name in names)
+    for name in names:
+        got = gateway.client.request("GET", name)
+        kind = "text/javascript" if name.endswith(".js") else "text/css"
+        assert (got.status, got.header("content-type").split(";")[0]) == (200, kind)
+        assert got.header("cache-control") == "public, max-age=31536000, immutable"
+        assert got.header("content-security-policy") == POLICY
+        assert got.header("x-content-type-options") == "nosniff"
 
 
 def test_the_page_s_headers_are_on_nothing_else(gateway, provider, group):
