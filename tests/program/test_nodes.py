@@ -22,6 +22,8 @@ from lib.manykeys import copy_key
 from lib.provider import Stream, answer, sse
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "each test has the databases that it needs")
+
 TAKEN_OVER_WITHIN = 15
 THRESHOLD = 3
 CLIENTS = 24
