@@ -74,6 +74,8 @@
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
+/* Keys looked for by one call. */
+#define LIMIT_FIND_KEYS 100
 /* Ids of one bulk action of the management API. */
 #define LIMIT_BULK_IDS 1000
 /* Malformed keys of one import that its report names; more are only counted. */
@@ -137,6 +139,8 @@
 #define LIMIT_READER_THREADS 64
 /* Seconds a reader thread waits for the next byte of a request. */
 #define LIMIT_READ_SILENCE_S 60
+/* Seconds a worker that drains waits for the first byte on a connection. */
+#define LIMIT_DRAIN_SILENCE_S 1
 /* Workers of one master, and processes of one node (mod_fcgid). */
 #define LIMIT_WORKERS   256
 #define LIMIT_PROCESSES 1024
