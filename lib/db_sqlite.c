@@ -479,24 +479,19 @@ sqlite_begin(struct db *db, bool read_only)
 	return sqlite_run(db, read_only ? STR("BEGIN") : STR("BEGIN IMMEDIATE"));
 }
 
-/* Instructions of SQLite's between two looks at the clock: some 50 µs. */
-#define LOOK_EVERY 2000
-
 static int
-is_overdue(void *arg)
+is_overdue(void *s)
 {
-	const struct sqlite *s = arg;
-
-	return clock_mono_us() >= s->deadline_us;
+	return clock_mono_us() >= ((const struct sqlite *)s)->deadline_us;
 }
 
 static enum err
 sqlite_bound(struct db *db, int ms)
 {
 	struct sqlite *s = sqlite_of(db);
-
 	s->deadline_us = clock_mono_us() + ms * INT64_C(1000);
-	sqlite3_progress_handler(s->handle, LOOK_EVERY, ms > 0 ? is_overdue : NULL, s);
+	sqlite3_progress_handler(s->handle, 2000 /* instructions: 50 µs */,
+				 ms > 0 ? is_overdue : NULL, s);
 	return ERR_OK;
 }
 

@@ -88,6 +88,9 @@ struct jobs {
 	bool was_held;
 };
 
+/* A part of what a step has to do. *ret_more: there is more. */
+typedef enum err (*portion_fn)(struct jobs *j, bool *ret_more, struct errinfo *info);
+
 struct step_def {
 	const char *name;
 	bool needs_db;
@@ -335,35 +338,39 @@ retain(struct jobs *j, bool *ret_more, struct errinfo *info)
 }
 
 static enum err
-run_retention(struct jobs *j, struct errinfo *info)
+sum_up(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	return rollup_fill_step(j->db, ret_more, info);
+}
+
+/* Portions for a while; the step is due again after `pause_us` if there are more. */
+static enum err
+some_of(struct jobs *j, enum step step, portion_fn portion, int64_t pause_us, struct errinfo *info)
 {
 	int64_t until = clock_mono_us() + SLICE;
 	bool more = true;
 	enum err e = ERR_OK;
 
-	if (j->snap == NULL) {
-		due_in(j, STEP_RETENTION, SECOND);
-		return ERR_OK;
-	}
 	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
-		e = retain(j, &more, info);
+		e = portion(j, &more, info);
 	if (e == ERR_OK && more)
-		due_in(j, STEP_RETENTION, 0);
+		due_in(j, step, pause_us);
 	return e;
+}
+
+static enum err
+run_retention(struct jobs *j, struct errinfo *info)
+{
+	if (j->snap != NULL)
+		return some_of(j, STEP_RETENTION, retain, 0, info);
+	due_in(j, STEP_RETENTION, SECOND);
+	return ERR_OK;
 }
 
 static enum err
 run_sums(struct jobs *j, struct errinfo *info)
 {
-	int64_t until = clock_mono_us() + SLICE;
-	bool more = true;
-	enum err e = ERR_OK;
-
-	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
-		e = rollup_fill_step(j->db, &more, info);
-	if (e == ERR_OK && more)
-		due_in(j, STEP_SUMS, SLICE);
-	return e;
+	return some_of(j, STEP_SUMS, sum_up, SLICE, info);
 }
 
 static enum err
@@ -597,61 +604,26 @@ jobs_last(struct jobs *j)
 	}
 }
 
-/* Every key that is due, to its end. */
 static enum err
-validate_all(struct jobs *j, struct errinfo *info)
+validate_more(struct jobs *j, bool *ret_more, struct errinfo *info)
 {
-	size_t busy = 1;
-	bool held = true;
-	enum err e = ERR_OK;
+	size_t busy = 0;
+	enum err e = validate(j, PROBE_WAIT_MS, &busy, info);
 
-	while (e == ERR_OK && busy > 0 && held) {
-		e = validate(j, PROBE_WAIT_MS, &busy, info);
-		if (e == ERR_OK)
-			e = lease_hold(j->lease, j->db, false, &held, info);
-	}
+	*ret_more = busy > 0;
 	return e;
 }
 
+/* One portion after another to the end, as long as the lease is ours. */
 static enum err
-retention_all(struct jobs *j, struct errinfo *info)
+all_of(struct jobs *j, portion_fn portion, struct errinfo *info)
 {
 	bool more = true;
 	bool held = true;
 	enum err e = ERR_OK;
 
 	while (e == ERR_OK && more && held) {
-		e = retain(j, &more, info);
-		if (e == ERR_OK)
-			e = lease_hold(j->lease, j->db, false, &held, info);
-	}
-	return e;
-}
-
-static enum err
-sums_all(struct jobs *j, struct errinfo *info)
-{
-	bool more = true;
-	bool held = true;
-	enum err e = ERR_OK;
-
-	while (e == ERR_OK && more && held) {
-		e = rollup_fill_step(j->db, &more, info);
-		if (e == ERR_OK)
-			e = lease_hold(j->lease, j->db, false, &held, info);
-	}
-	return e;
-}
-
-static enum err
-tasks_all(struct jobs *j, struct errinfo *info)
-{
-	bool more = true;
-	bool held = true;
-	enum err e = ERR_OK;
-
-	while (e == ERR_OK && more && held) {
-		e = do_tasks(j, &more, info);
+		e = portion(j, &more, info);
 		if (e == ERR_OK)
 			e = lease_hold(j->lease, j->db, false, &held, info);
 	}
@@ -672,13 +644,13 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 		return e;
 	e = writeback_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
-		e = validate_all(j, info);
+		e = all_of(j, validate_more, info);
 	if (e == ERR_OK && j->snap != NULL)
-		e = tasks_all(j, info);
+		e = all_of(j, do_tasks, info);
 	if (e == ERR_OK && j->snap != NULL)
-		e = retention_all(j, info);
+		e = all_of(j, retain, info);
 	if (e == ERR_OK)
-		e = sums_all(j, info);
+		e = all_of(j, sum_up, info);
 	if (e == ERR_OK)
 		e = writeback_all(j, info); /* of keys that came back */
 	return e;
