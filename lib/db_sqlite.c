@@ -169,13 +169,18 @@ use_wal(struct sqlite *s)
 }
 
 static int
-set_up(struct sqlite *s)
+set_up(struct sqlite *s, bool read_only)
 {
 	int code = sqlite3_busy_timeout(s->handle, BUSY_MS);
 
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* That the file can be read shows with the first query. */
+	if (read_only)
+		return code == SQLITE_OK
+			   ? sqlite3_exec(s->handle, "PRAGMA schema_version", NULL, NULL, NULL)
+			   : code;
 	if (code == SQLITE_OK)
 		code = use_wal(s);
 	/* Foreign keys: GPT-Load 1.4 declares one and never turns it on. The size
@@ -224,30 +229,23 @@ open_failed(struct sqlite *s, int code, struct errinfo *info)
 }
 
 static enum err
-sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
+open_path(const struct conf *conf, const char *path, bool read_only, struct db **ret,
+	  struct errinfo *info)
 {
-	struct sqlite *s;
-	enum err e;
+	struct sqlite *s = xcalloc(1, sizeof(*s));
 	int code;
+	enum err e;
 
-	AUTO_FREE char *path = resolve(conf->database_dsn);
-
-	if (path == NULL)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
-			       conf->database_dsn);
-	e = prepare_file(path, info);
-	if (e != ERR_OK)
-		return e;
-	s = xcalloc(1, sizeof(*s));
 	s->base.driver = &db_sqlite;
 	s->base.conf = conf;
 	s->path = xstrdup(path);
-	code = sqlite3_open_v2(s->path, &s->handle,
-			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-				   SQLITE_OPEN_NOFOLLOW,
-			       NULL);
+	code =
+	    sqlite3_open_v2(s->path, &s->handle,
+			    (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+				SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
+			    NULL);
 	if (code == SQLITE_OK)
-		code = set_up(s);
+		code = set_up(s, read_only);
 	if (code != SQLITE_OK) {
 		e = open_failed(s, code, info);
 		sqlite_close(&s->base);
@@ -255,6 +253,33 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	}
 	*ret = &s->base;
 	return ERR_OK;
+}
+
+static enum err
+no_folder(const struct conf *conf, struct errinfo *info)
+{
+	return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
+		       conf->database_dsn);
+}
+
+static enum err
+sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
+{
+	AUTO_FREE char *path = resolve(conf->database_dsn);
+	enum err e = path == NULL ? no_folder(conf, info) : prepare_file(path, info);
+
+	return e == ERR_OK ? open_path(conf, path, false, ret, info) : e;
+}
+
+static enum err
+sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
+{
+	AUTO_FREE char *path = resolve(conf->database_dsn);
+
+	if (path == NULL || access(path, F_OK) < 0)
+		return err_set(info, ERR_NOT_FOUND, "DATABASE_DSN: %s: there is no such file",
+			       conf->database_dsn);
+	return open_path(conf, path, true, ret, info);
 }
 
 static void
@@ -572,6 +597,7 @@ sqlite_unlock(struct db *db, const char *name, int held)
 const struct db_driver db_sqlite = {
     .dialect = DB_SQLITE,
     .open = sqlite_open,
+    .open_read = sqlite_open_read,
     .close = sqlite_close,
     .settle = sqlite_settle,
     .exec = sqlite_exec,
