@@ -252,7 +252,8 @@ restore(struct conf *conf, int argc, char **argv)
 	cli_log_open(conf);
 	if (!refill && db_dialect_of(conf->database_dsn) != DB_SQLITE)
 		return say_tool(conf, argv[1], true);
-	e = refuse_alive(conf, &info);
+	/* Workers that run follow a new generation: only a file needs them to be gone. */
+	e = refill ? ERR_OK : refuse_alive(conf, &info);
 	if (e == ERR_OK && !refill) {
 		if (!cli_confirm(yes, "replace everything in the database"))
 			return CLI_USAGE;
