@@ -11,7 +11,8 @@
 
 #include <zlib.h>
 
-#define HEAD_MAX (2 * LIMIT_RESPONSE_HEADER_BYTES)
+#define HEAD_MAX   (2 * LIMIT_RESPONSE_HEADER_BYTES)
+#define HEAD_USUAL 1000
 
 /* --- headers --- */
 
@@ -51,7 +52,8 @@ named_in_connection(const struct headers *h, struct str name)
 static void
 field(struct buf *b, const char *name, struct str value)
 {
-	buf_printf(b, "%s: ", name);
+	buf_cstr(b, name);
+	buf_cstr(b, ": ");
 	buf_str(b, value);
 	buf_cstr(b, "\r\n");
 }
@@ -71,13 +73,20 @@ static void
 begin_head(struct buf *b, int status)
 {
 	buf_init(b, HEAD_MAX);
-	buf_printf(b, "Status: %d %s\r\n", status, status_reason(status));
+	buf_reserve(b, HEAD_USUAL);
+	buf_cstr(b, "Status: ");
+	buf_int(b, status);
+	buf_char(b, ' ');
+	buf_cstr(b, status_reason(status));
+	buf_cstr(b, "\r\n");
 }
 
 static void
 end_head(struct exchange *x, struct buf *b)
 {
-	buf_printf(b, "X-Gpt-Load-Request-Id: %s\r\n\r\n", x->request_id);
+	buf_cstr(b, "X-Gpt-Load-Request-Id: ");
+	buf_cstr(b, x->request_id);
+	buf_cstr(b, "\r\n\r\n");
 	client_put(&x->req->client, buf_view(b));
 	buf_done(b);
 }
@@ -103,8 +112,11 @@ answer_head(struct exchange *x, int status, const struct headers *h, int64_t bod
 		buf_str(&b, value_for_client(x, &h->v[i]));
 		buf_cstr(&b, "\r\n");
 	}
-	if (body_len >= 0 && status != 204 && status != 304)
-		buf_printf(&b, "Content-Length: %lld\r\n", (long long)body_len);
+	if (body_len >= 0 && status != 204 && status != 304) {
+		buf_cstr(&b, "Content-Length: ");
+		buf_int(&b, body_len);
+		buf_cstr(&b, "\r\n");
+	}
 	if (streams)
 		field(&b, "X-Accel-Buffering", STR("no"));
 	cors_fields(x->w->conf, x->req->envp, &b);

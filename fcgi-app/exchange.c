@@ -45,8 +45,7 @@ static void
 release(struct exchange *x)
 {
 	snapshot_unref(x->snapshot);
-	request_free(x->req);
-	free(x);
+	request_free(x->req); /* and the exchange with it */
 }
 
 static void
@@ -514,7 +513,7 @@ begin(struct exchange *x)
 void
 exchange_start(struct worker *w, struct request *req)
 {
-	struct exchange *x = xcalloc(1, sizeof(*x));
+	struct exchange *x = arena_zalloc(&req->arena, sizeof(*x));
 
 	x->w = w;
 	x->req = req;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a connection of the web server to a struct request. libfcgi parses the
- * records, but its reading blocks; so the loop looks first (MSG_PEEK, at record
- * headers only) whether the request is there whole, and lets libfcgi parse it when it
- * is. A request that has only begun costs a descriptor and nothing else: the loop looks
- * again when more has come. What has more to come than fits the socket goes to a reader
- * thread, which may block, and comes back through one queue.
+ * From a connection of the web server to a struct request. The loop looks first
+ * (MSG_PEEK, at record headers only) whether the request is there whole, and takes it
+ * apart when it is (records.c); libfcgi, whose reading blocks, reads the rest. A request that has
+ * only begun costs a descriptor and nothing else: the loop looks again when more has come. What has
+ * more to come than fits the socket goes to a reader thread, which may block, and comes back
+ * through one queue.
  */
 #include "fcgi-app/responder.h"
 
 #include <errno.h>
-#include <fastcgi.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -61,36 +60,19 @@ struct intake {
 
 /* --- looking ahead --- */
 
-enum look {
-	LOOK_WHOLE,
-	LOOK_PARTIAL,
-	LOOK_LARGE, /* not whole, and not to be left unread */
-	LOOK_CLOSED /* or no FastCGI */
-};
-
+/* What was found is in *ret, and in a buffer that the next look overwrites. */
 static enum look
-look(int fd)
+look(int fd, struct records *ret)
 {
 	static unsigned char bytes[LOOK_AHEAD_BYTES]; /* the loop's alone */
 	ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
-	bool params_done = false;
-	size_t at = 0;
+	enum look seen = LOOK_PARTIAL;
 
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		return LOOK_CLOSED;
-	while (got > 0 && at + FCGI_HEADER_LEN <= (size_t)got) {
-		const unsigned char *h = bytes + at;
-		size_t len = (size_t)(h[4] << 8 | h[5]);
-
-		if (h[0] != FCGI_VERSION_1)
-			return LOOK_CLOSED;
-		if (h[1] == FCGI_PARAMS && len == 0)
-			params_done = true;
-		if (h[1] == FCGI_STDIN && len == 0 && params_done)
-			return LOOK_WHOLE;
-		at += FCGI_HEADER_LEN + len + h[6];
-	}
-	return got >= WAIT_BYTES ? LOOK_LARGE : LOOK_PARTIAL;
+	if (got > 0)
+		seen = records_look(bytes, (size_t)got, ret);
+	return seen == LOOK_PARTIAL && got >= WAIT_BYTES ? LOOK_LARGE : seen;
 }
 
 /* --- reader threads --- */
@@ -196,10 +178,12 @@ on_back(evutil_socket_t fd, short what, void *arg)
 /* --- connections --- */
 
 static void
-begin(struct intake *in, int fd)
+begin(struct intake *in, int fd, const struct records *seen)
 {
-	struct request *r = request_read(in->w->conf, fd);
+	struct request *r = seen->usual ? request_take(in->w->conf, fd, seen) : NULL;
 
+	if (r == NULL)
+		r = request_read(in->w->conf, fd);
 	if (r == NULL)
 		return;
 	if (fd >= in->fd_limit - LIMIT_RESERVED_FDS && r->err == ERR_OK)
@@ -230,7 +214,8 @@ on_more(evutil_socket_t fd, short what, void *arg)
 {
 	struct waiting *wait = arg;
 	struct intake *in = wait->in;
-	enum look seen = what & EV_TIMEOUT ? LOOK_CLOSED : look((int)fd);
+	struct records records;
+	enum look seen = what & EV_TIMEOUT ? LOOK_CLOSED : look((int)fd, &records);
 
 	if (seen == LOOK_PARTIAL && !has_hung_up((int)fd))
 		return;
@@ -241,7 +226,7 @@ on_more(evutil_socket_t fd, short what, void *arg)
 	}
 	free(wait);
 	if (seen == LOOK_WHOLE) {
-		begin(in, (int)fd);
+		begin(in, (int)fd, &records);
 		upstreams_run(in->w->upstreams);
 	} else {
 		close((int)fd);
@@ -278,6 +263,7 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < ACCEPTS_A_TURN && in->accept_event != NULL; i++) {
 		int fd = accept4((int)listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		struct records records;
 
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
 			event_del(in->accept_event);
@@ -285,9 +271,9 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 		}
 		if (fd < 0)
 			break;
-		switch (look(fd)) {
+		switch (look(fd, &records)) {
 		case LOOK_WHOLE:
-			begin(in, fd);
+			begin(in, fd, &records);
 			break;
 		case LOOK_PARTIAL:
 			wait_for_more(in, fd);

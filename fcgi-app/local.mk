@@ -11,6 +11,7 @@ fcgi_app_gpt_load_fcgi_SOURCES = \
 	fcgi-app/main.c \
 	fcgi-app/master.c \
 	fcgi-app/master.h \
+	fcgi-app/records.c \
 	fcgi-app/request.c \
 	fcgi-app/responder.h \
 	fcgi-app/route.c \

@@ -14,14 +14,22 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/cgi.h"
 
-/* First chunk of a request's arena: variables and headers of an ordinary one. */
-#define REQUEST_ARENA_BYTES 4096
+/* First chunk of a request's arena: variables and body of an ordinary one, its exchange,
+ * and what that makes of them. */
+#define REQUEST_ARENA_BYTES 8192
+#ifdef __SANITIZE_ADDRESS__
+#define REQUESTS_KEPT 0 /* a use after the end is to be seen */
+#else
+#define REQUESTS_KEPT 32
+#endif
 /* Steps of an in-memory body of unknown length. */
 #define BODY_STEP_BYTES 16384
 
@@ -167,12 +175,51 @@ body_read(const struct conf *conf, struct request *r, body_read_fn read_fn, void
 
 /* --- requests --- */
 
+/* Requests that have ended, for those to come: malloc's way for blocks of this size is a
+ * long one. Reader threads make requests too. */
+static struct {
+	pthread_mutex_t lock;
+	struct request *kept[REQUESTS_KEPT];
+	size_t n;
+} stock = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct request *
+stock_take(void)
+{
+	struct request *r;
+
+	pthread_mutex_lock(&stock.lock);
+	r = stock.n > 0 ? stock.kept[--stock.n] : NULL;
+	pthread_mutex_unlock(&stock.lock);
+	return r;
+}
+
+static bool
+stock_put(struct request *r)
+{
+	bool kept;
+
+	pthread_mutex_lock(&stock.lock);
+	kept = stock.n + 1 <= REQUESTS_KEPT;
+	if (kept)
+		stock.kept[stock.n++] = r;
+	pthread_mutex_unlock(&stock.lock);
+	return kept;
+}
+
 static struct request *
 request_new(void)
 {
-	struct request *r = xcalloc(1, sizeof(*r));
+	struct request *r = stock_take();
+	struct arena arena;
 
-	arena_init(&r->arena, REQUEST_ARENA_BYTES);
+	if (r == NULL) {
+		r = xcalloc(1, sizeof(*r));
+		arena_init(&r->arena, REQUEST_ARENA_BYTES);
+		return r;
+	}
+	arena = r->arena;
+	*r = (struct request){.arena = arena};
 	return r;
 }
 
@@ -181,25 +228,39 @@ request_free(struct request *r)
 {
 	if (r == NULL)
 		return;
+	arena_reset(&r->arena);
+	if (stock_put(r))
+		return;
 	arena_done(&r->arena);
 	free(r);
 }
 
+/* Counts them, and checks that they are within the limits. Over them none is kept:
+ * none is needed to say so. */
 static enum err
-copy_variables(struct request *r, char *const *envp)
+check_variables(struct request *r, char *const *envp, size_t *ret_n)
 {
+	static char *none[] = {NULL};
 	size_t n = 0;
 	size_t bytes = 0;
 
 	while (envp[n] != NULL)
 		bytes += strlen(envp[n++]) + 1;
-	if (n > LIMIT_PARAMS || bytes > LIMIT_PARAMS_BYTES) {
-		/* What is needed to answer at all. */
-		static char *none[] = {NULL};
+	*ret_n = n;
+	if (n <= LIMIT_PARAMS && bytes <= LIMIT_PARAMS_BYTES)
+		return ERR_OK;
+	r->envp = none;
+	return ERR_HEADERS_TOO_LARGE;
+}
 
-		r->envp = none;
-		return ERR_HEADERS_TOO_LARGE;
-	}
+static enum err
+copy_variables(struct request *r, char *const *envp)
+{
+	size_t n;
+	enum err e = check_variables(r, envp, &n);
+
+	if (e != ERR_OK)
+		return e;
 	r->envp = arena_alloc(&r->arena, (n + 1) * sizeof(*r->envp));
 	for (size_t i = 0; i < n; i++)
 		r->envp[i] = arena_strdup(&r->arena, envp[i]);
@@ -234,6 +295,40 @@ request_read(const struct conf *conf, int fd)
 	}
 	client_init(&r->client, f.ipcFd, (uint16_t)f.requestId, false);
 	FCGX_Free(&f, 0);
+	return r;
+}
+
+/* Takes n bytes that were peeked at out of the socket. */
+static bool
+consume(int fd, size_t n)
+{
+	char bytes[4096];
+
+	while (n > 0) {
+		ssize_t got = recv(fd, bytes, MIN(n, sizeof(bytes)), MSG_DONTWAIT);
+
+		if (got <= 0)
+			return false;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+struct request *
+request_take(const struct conf *conf, int fd, const struct records *records)
+{
+	struct request *r = request_new();
+	size_t n;
+
+	if (!records_variables(records, &r->arena, &r->envp) || !consume(fd, records->bytes)) {
+		request_free(r);
+		return NULL;
+	}
+	r->err = check_variables(r, r->envp, &n);
+	r->body = records_body(records, &r->arena);
+	if (r->err == ERR_OK && (int64_t)r->body.n > conf->max_request_body)
+		r->err = ERR_TOO_LARGE;
+	client_init(&r->client, fd, records->request_id, false);
 	return r;
 }
 

@@ -57,6 +57,7 @@ struct worker {
 	struct upstreams *upstreams;
 	struct intake *intake;                         /* NULL in plain CGI */
 	struct snapshot *snapshot;                     /* the newest this worker has seen */
+	uint8_t auth_digest[SHA256_BYTES];             /* of AUTH_KEY, if it opens the proxy */
 	TAILQ_HEAD(exchange_list, exchange) exchanges; /* oldest first */
 	struct event *watch_timer;
 	struct event *tend_timer;
@@ -126,6 +127,31 @@ void client_finish(struct client *c);
 /* Closes without an end record, so that the web server knows the answer is cut. */
 void client_close(struct client *c);
 
+/* ----------------------------------------------------------------- records.c */
+
+enum look {
+	LOOK_WHOLE,
+	LOOK_PARTIAL,
+	LOOK_LARGE, /* not whole, and not to be left unread */
+	LOOK_CLOSED /* or no FastCGI */
+};
+
+/* The records of one request, where they lie. Sizes in bytes. */
+struct records {
+	const unsigned char *p;
+	size_t bytes;  /* all of them, headers included */
+	size_t params; /* content only, as `body` */
+	size_t body;
+	uint16_t request_id;
+	bool usual; /* may be taken apart here; else it is libfcgi's */
+};
+
+/* LOOK_WHOLE fills *ret, which points into p. */
+enum look records_look(const unsigned char *p, size_t n, struct records *ret);
+/* "NAME=value" strings and NULL, in the arena. False: malformed. */
+bool records_variables(const struct records *r, struct arena *arena, char ***ret_envp) MUST_CHECK;
+struct str records_body(const struct records *r, struct arena *arena);
+
 /* ----------------------------------------------------------------- request.c */
 
 /* A request that is there whole. The exchange takes its arena over. */
@@ -142,6 +168,9 @@ struct request {
  * LIMIT_READ_SILENCE_S without a byte if the descriptor says so. NULL when there is
  * none (closed, garbage); the descriptor is closed then. */
 struct request *request_read(const struct conf *conf, int fd);
+/* The same of a request that was peeked at, whole and usual, without waiting; its bytes
+ * are still in the socket. NULL: malformed, for request_read() to refuse. */
+struct request *request_take(const struct conf *conf, int fd, const struct records *r);
 /* Plain CGI: the request of this process. */
 struct request *request_cgi(const struct conf *conf, char **envp);
 void request_free(struct request *r);
@@ -294,6 +323,7 @@ struct exchange {
 	struct str path;  /* raw, after /proxy/{group} */
 	struct str query; /* raw, without the client's key */
 	struct str client_key;
+	uint8_t client_digest[SHA256_BYTES]; /* of client_key */
 	struct str client_ip;
 	const struct group *named; /* the group of the URL */
 	const struct group *group; /* the standard group in use */

@@ -11,7 +11,8 @@
 #include "lib/cgi.h"
 #include "lib/integration.h"
 
-#define PREFIX "/proxy/"
+#define PREFIX      "/proxy/"
+#define INTEGRATION "/api/integration/info"
 
 /* "/proxy/{group}/rest": cuts the group's name out. */
 static bool
@@ -50,10 +51,10 @@ route_is_preflight(const struct exchange *x)
 }
 
 static bool
-is_auth_key(const struct conf *conf, struct str key)
+is_auth_key(const struct worker *w, const uint8_t digest[SHA256_BYTES])
 {
-	return conf->auth_key_opens_proxy && conf->auth_key != NULL && key.n > 0 &&
-	       secret_equal(key, str_of(conf->auth_key));
+	return w->conf->auth_key_opens_proxy && w->conf->auth_key != NULL &&
+	       sha256_equal(digest, w->auth_digest);
 }
 
 static bool
@@ -62,9 +63,9 @@ opens_anything(const struct exchange *x)
 	const struct snapshot *s = x->snapshot;
 
 	for (size_t i = 0; i < s->n_groups; i++)
-		if (snapshot_key_opens(s, &s->groups[i], x->client_key))
+		if (snapshot_digest_opens(s, &s->groups[i], x->client_digest))
 			return true;
-	return is_auth_key(x->w->conf, x->client_key);
+	return is_auth_key(x->w, x->client_digest);
 }
 
 static enum err
@@ -72,13 +73,15 @@ find_group(struct exchange *x, struct str name, struct errinfo *info)
 {
 	const struct group *g = snapshot_group(x->snapshot, name);
 
+	if (x->client_key.n == 0)
+		return err_set(info, ERR_UNAUTHORIZED, "the key is empty");
 	if (g == NULL && !opens_anything(x))
 		return err_set(info, ERR_UNAUTHORIZED, "the key is not accepted here");
 	if (g == NULL)
 		return err_set(info, ERR_NOT_FOUND, "there is no group \"" STR_FMT "\"",
 			       (int)MIN(name.n, (size_t)100), name.p);
-	if (!snapshot_key_opens(x->snapshot, g, x->client_key) &&
-	    !is_auth_key(x->w->conf, x->client_key))
+	if (!snapshot_digest_opens(x->snapshot, g, x->client_digest) &&
+	    !is_auth_key(x->w, x->client_digest))
 		return err_set(info, ERR_UNAUTHORIZED, "the key is not accepted for this group");
 	x->named = g;
 	return ERR_OK;
@@ -143,6 +146,7 @@ route(struct exchange *x, struct errinfo *info)
 		x->query = target.query;
 		break;
 	}
+	sha256(x->client_key, x->client_digest);
 	e = find_group_fresh(x, group, info);
 	if (e != ERR_OK)
 		return e;
@@ -158,10 +162,12 @@ route(struct exchange *x, struct errinfo *info)
 static void
 integration_text(struct exchange *x, const struct group *g, struct str key, struct buf *out)
 {
+	uint8_t digest[SHA256_BYTES];
 	size_t n = 0;
 
+	sha256(key, digest);
 	buf_cstr(out, "{\"code\":0,\"message\":\"Success\",\"data\":");
-	if (is_auth_key(x->w->conf, key))
+	if (is_auth_key(x->w, digest))
 		integration_info_all(x->snapshot, g, out, &n);
 	else
 		integration_info(x->snapshot, g, key, out, &n);
@@ -205,8 +211,11 @@ route_integration(struct exchange *x)
 	struct str group;
 	struct str rest;
 
+	/* Hardly ever: the cheap question first. */
+	if (!str_contains(cgi_var(x->req->envp, "REQUEST_URI"), INTEGRATION))
+		return false;
 	if (cgi_target(x->req->envp, &target, NULL) != ERR_OK ||
-	    !split_path(target.path, &group, &rest) || !str_is(rest, "/api/integration/info"))
+	    !split_path(target.path, &group, &rest) || !str_is(rest, INTEGRATION))
 		return false;
 	answer_integration(x, group, target.query);
 	return true;

@@ -14,6 +14,9 @@
 
 #include <curl/curl.h>
 #include <stdlib.h>
+/* uthash's usual function is a switch that falls through: clang warns of it. */
+#define HASH_FUNCTION(key, n, ret) HASH_SAX(key, n, ret)
+#include <uthash.h>
 
 /* Idle handles kept for reuse; each holds about 6 KB. */
 #define HANDLES_KEPT 256
@@ -21,6 +24,16 @@
 #define READ_BUFFER_BYTES 8192L
 /* libcurl's own bound on kept connections; ours are in sockets.c. */
 #define CONNECTIONS_MAX 100000L
+/* URLs kept parsed. They stay to the end, since libcurl may come back to one; an
+ * upstream beyond them is parsed for each call. */
+#define PARSED_KEPT 1024
+
+/* A URL that libcurl need not take apart and put together again for each call. */
+struct parsed_url {
+	UT_hash_handle hh;
+	CURLU *parts;
+	char url[];
+};
 
 struct upstreams {
 	struct worker *w;
@@ -31,6 +44,7 @@ struct upstreams {
 	CURL *kept[HANDLES_KEPT];
 	int n_kept;
 	bool started; /* something was added since libcurl last ran */
+	struct parsed_url *parsed;
 };
 
 /* --- callbacks of libcurl: the loop --- */
@@ -296,13 +310,55 @@ set_body(CURL *easy, struct call *c)
 	SET(easy, CURLOPT_CUSTOMREQUEST, c->method);
 }
 
+/* NULL: libcurl is to parse it, and to say what is wrong with it. */
+static CURLU *
+parsed_url(struct upstreams *u, const char *url)
+{
+	size_t n = strlen(url);
+	struct parsed_url *one;
+	CURLU *parts;
+
+	HASH_FIND(hh, u->parsed, url, n, one);
+	if (one != NULL)
+		return one->parts;
+	if (HASH_COUNT(u->parsed) >= PARSED_KEPT)
+		return NULL;
+	parts = curl_url();
+	check(parts != NULL);
+	if (curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK) {
+		curl_url_cleanup(parts);
+		return NULL;
+	}
+	one = xcalloc(1, sizeof(*one) + n + 1);
+	one->parts = parts;
+	memcpy(one->url, url, n);
+	HASH_ADD_KEYPTR(hh, u->parsed, one->url, n, one);
+	return parts;
+}
+
+static void
+parsed_free(struct upstreams *u)
+{
+	struct parsed_url *one;
+	struct parsed_url *next;
+
+	HASH_ITER (hh, u->parsed, one, next) {
+		HASH_DEL(u->parsed, one);
+		curl_url_cleanup(one->parts);
+		free(one);
+	}
+}
+
 /* The raw target goes out as it is, apart from libcurl's idea of the URL. A proxy,
  * though, is asked for a plain http URL in absolute form (RFC 9112, 3.2.2), which
  * libcurl must put together itself: only it knows whether the proxy is used. */
 static void
 set_target(CURL *easy, struct call *c, bool by_proxy)
 {
-	if (by_proxy && strncmp(c->url, "http://", 7) == 0) {
+	bool absolute = by_proxy && strncmp(c->url, "http://", 7) == 0;
+
+	SET(easy, CURLOPT_CURLU, absolute ? NULL : parsed_url(c->owner, c->url));
+	if (absolute) {
 		SET(easy, CURLOPT_URL,
 		    arena_printf(c->arena, "%.*s%s", (int)strlen(c->url) - 1, c->url, c->target));
 		SET(easy, CURLOPT_REQUEST_TARGET, NULL);
@@ -496,6 +552,7 @@ upstreams_free(struct upstreams *u)
 		curl_easy_cleanup(u->kept[--u->n_kept]);
 	curl_multi_cleanup(u->multi);
 	curl_share_cleanup(u->share);
+	parsed_free(u);
 	sockets_free(u->sockets);
 	event_free(u->timer);
 	free(u);

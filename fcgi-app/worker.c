@@ -329,6 +329,8 @@ open_all(struct worker *w, struct errinfo *info)
 		e = gate_open(w->conf, &w->gate, info);
 	if (e == ERR_OK)
 		e = spool_open(w->conf, &w->spool, info);
+	if (w->conf->auth_key != NULL)
+		sha256(str_of(w->conf->auth_key), w->auth_digest);
 	if (e == ERR_OK)
 		worker_reload(w, 1);
 	if (e == ERR_OK && w->snapshot == NULL)

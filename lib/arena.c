@@ -32,18 +32,53 @@ arena_init(struct arena *a, size_t chunk_size)
 	*a = (struct arena){.chunk_size = chunk_size};
 }
 
-void
-arena_done(struct arena *a)
+static void
+free_chunks(struct arena_chunk *c)
 {
-	for (struct arena_hook *h = a->hooks; h != NULL; h = h->next)
-		h->fn(h->obj);
-	for (struct arena_chunk *c = a->chunks; c != NULL;) {
+	while (c != NULL) {
 		struct arena_chunk *next = c->next;
 
 		free(c);
 		c = next;
 	}
+}
+
+static void
+run_hooks(struct arena *a)
+{
+	for (struct arena_hook *h = a->hooks; h != NULL; h = h->next)
+		h->fn(h->obj);
+	a->hooks = NULL;
+}
+
+void
+arena_done(struct arena *a)
+{
+	run_hooks(a);
+	free_chunks(a->chunks);
 	arena_init(a, a->chunk_size);
+}
+
+void
+arena_reset(struct arena *a)
+{
+	struct arena_chunk **at = &a->chunks;
+	struct arena_chunk *kept;
+
+	run_hooks(a);
+	while (*at != NULL && (*at)->size != a->chunk_size)
+		at = &(*at)->next;
+	kept = *at;
+	if (kept != NULL)
+		*at = kept->next;
+	free_chunks(a->chunks);
+	arena_init(a, a->chunk_size);
+	if (kept == NULL)
+		return;
+	kept->next = NULL;
+	kept->used = 0;
+	a->chunks = kept;
+	a->total = kept->size;
 }
 
 static struct arena_chunk *

@@ -22,6 +22,8 @@ struct arena {
 void arena_init(struct arena *a, size_t chunk_size);
 /* Runs the hooks, frees all; the arena may be used again. */
 void arena_done(struct arena *a);
+/* The same, but a chunk of the usual size stays for what comes next. */
+void arena_reset(struct arena *a);
 
 /* Aligned for any type, not zeroed. Never NULL. */
 void *arena_alloc(struct arena *a, size_t size) MUST_CHECK;

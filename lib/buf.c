@@ -55,6 +55,16 @@ reserve(struct buf *b, size_t n)
 }
 
 void
+buf_reserve(struct buf *b, size_t n)
+{
+	if (n <= b->max - b->n && b->n + n + 1 > b->cap) {
+		b->cap = b->n + n + 1;
+		b->p = xrealloc(b->p, b->cap);
+		b->p[b->n] = '\0';
+	}
+}
+
+void
 buf_add(struct buf *b, const void *p, size_t n)
 {
 	if (n == 0 || !reserve(b, n))
@@ -80,6 +90,22 @@ void
 buf_char(struct buf *b, char c)
 {
 	buf_add(b, &c, 1);
+}
+
+void
+buf_int(struct buf *b, int64_t v)
+{
+	char digits[24];
+	char *p = digits + sizeof(digits);
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+
+	do {
+		*--p = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	if (v < 0)
+		*--p = '-';
+	buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
 }
 
 void

@@ -23,10 +23,13 @@ void buf_done(struct buf *b);
 /* Empties it, keeps the memory, forgets an overflow. */
 void buf_clear(struct buf *b);
 
+/* Room for n bytes at once, when that many are expected; within the maximum. */
+void buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, struct str s);
 void buf_cstr(struct buf *b, const char *s);
 void buf_char(struct buf *b, char c);
+void buf_int(struct buf *b, int64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The text between quotes as a JSON string wants it; invalid UTF-8 becomes
  * U+FFFD. Adds the quotes. */

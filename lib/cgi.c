@@ -15,7 +15,7 @@ cgi_var(char *const *envp, const char *name)
 	size_t n = strlen(name);
 
 	for (; *envp != NULL; envp++)
-		if (strncmp(*envp, name, n) == 0 && (*envp)[n] == '=')
+		if (**envp == *name && strncmp(*envp, name, n) == 0 && (*envp)[n] == '=')
 			return str_of(*envp + n + 1);
 	return (struct str){NULL, 0};
 }

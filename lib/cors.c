@@ -13,8 +13,12 @@
 static void
 field(struct buf *out, const char *name, struct str value)
 {
-	if (value.n > 0 && header_value_valid(value))
-		buf_printf(out, "%s: " STR_FMT "\r\n", name, STR_ARG(value));
+	if (value.n == 0 || !header_value_valid(value))
+		return;
+	buf_cstr(out, name);
+	buf_cstr(out, ": ");
+	buf_str(out, value);
+	buf_cstr(out, "\r\n");
 }
 
 static bool

@@ -62,7 +62,7 @@ fetch_sha256(void)
 }
 
 void
-sha256(struct str data, uint8_t ret[32])
+sha256(struct str data, uint8_t ret[SHA256_BYTES])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -71,14 +71,20 @@ sha256(struct str data, uint8_t ret[32])
 }
 
 bool
+sha256_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES])
+{
+	return CRYPTO_memcmp(a, b, SHA256_BYTES) == 0;
+}
+
+bool
 secret_equal(struct str a, struct str b)
 {
-	uint8_t digest_a[32];
-	uint8_t digest_b[32];
+	uint8_t digest_a[SHA256_BYTES];
+	uint8_t digest_b[SHA256_BYTES];
 
 	sha256(a, digest_a);
 	sha256(b, digest_b);
-	return CRYPTO_memcmp(digest_a, digest_b, sizeof(digest_a)) == 0;
+	return sha256_equal(digest_a, digest_b);
 }
 
 void

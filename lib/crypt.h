@@ -40,7 +40,9 @@ enum err crypt_decrypt(const struct crypt *c, struct str stored, struct buf *out
 void crypt_hash(const struct crypt *c, struct str plain, uint8_t ret[CRYPT_HASH_BYTES]);
 
 /* --- without a key --- */
-void sha256(struct str data, uint8_t ret[32]);
+#define SHA256_BYTES 32
+void sha256(struct str data, uint8_t ret[SHA256_BYTES]);
+bool sha256_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES]); /* constant time */
 /* In constant time, over digests of both. */
 bool secret_equal(struct str a, struct str b);
 void random_bytes(void *p, size_t n);

@@ -277,9 +277,8 @@ do_tasks(struct jobs *j, bool *ret_more, struct errinfo *info)
 
 	if (e == ERR_OK && j->tasks == NULL)
 		j->tasks = task_runner_new(j->conf, j->pool, j->db, j->crypt);
-	return e == ERR_OK
-		   ? task_run(j->tasks, j->snap, clock_mono_us() + SLICE, j->stop, ret_more, info)
-		   : e;
+	return e == ERR_OK ? task_run(j->tasks, clock_mono_us() + SLICE, j->stop, ret_more, info)
+			   : e;
 }
 
 static enum err

@@ -72,6 +72,7 @@ add_clean(struct buf *out, struct str s, size_t room)
 		size_t start = i;
 		size_t n = 0;
 
+		i += str_printable((struct str){s.p + i, MIN(s.n - i, room)});
 		while (i < s.n && (n = utf8_next(s.p + i, s.n - i)) > 0 && !is_unwanted(s.p[i]) &&
 		       i - start + n <= room)
 			i += n;

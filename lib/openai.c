@@ -38,8 +38,11 @@ static const char *const endpoints[] = {
 static bool
 starts_segment(struct str path, const char *prefix)
 {
-	size_t n = strlen(prefix);
+	size_t n;
 
+	if (path.n == 0 || path.p[0] != prefix[0])
+		return false;
+	n = strlen(prefix);
 	return str_starts(path, prefix) && (path.n == n || path.p[n] == '/' || path.p[n] == '?');
 }
 
@@ -74,7 +77,7 @@ openai_is_model_list(struct str path)
 void
 openai_authorize(struct headers *h, struct str path UNUSED, struct str key, struct arena *arena)
 {
-	char *value = arena_printf(arena, "Bearer " STR_FMT, STR_ARG(key));
+	char *value = ARENA_CONCAT(arena, STR("Bearer "), key);
 
 	headers_set(h, STR("Authorization"), str_of(value));
 }

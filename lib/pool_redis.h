@@ -155,6 +155,8 @@ void rpool_loop_eval(struct redis_loop *l, enum script script, struct buf *cmd, 
 		     loop_fn fn, void *arg);
 /* Reads what has come about the version, without waiting for anything. */
 void rpool_loop_listen(struct redis_loop *l);
+/* What was said so far leaves now, as far as the socket takes it. Calls nobody back. */
+void rpool_loop_push(struct redis_loop *l);
 /* The channel on which the database's versions are told. */
 void rpool_channel(const struct pool_redis *p, char *ret, size_t size);
 /* Whether the calling thread is the loop. */

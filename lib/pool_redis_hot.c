@@ -163,4 +163,8 @@ rpool_report(struct pool *pool, const struct report *r, report_fn fn, void *arg)
 	rpool_arg_int(&cmd, r->status);
 	rpool_arg(&cmd, utf8_cut(r->error, POOL_ERROR_TEXT - 1));
 	eval(p, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_report, w);
+	/* The client who hears the outcome next must not reach the pool before it, by way
+	 * of another worker. */
+	if (rpool_in_loop(p))
+		rpool_loop_push(p->loop);
 }

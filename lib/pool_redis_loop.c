@@ -279,6 +279,17 @@ rpool_loop_eval(struct redis_loop *l, enum script script, struct buf *cmd, int t
 	say(l, script, cmd, type, fn, arg);
 }
 
+/* An error is left to the loop, where the connection may be dropped. */
+void
+rpool_loop_push(struct redis_loop *l)
+{
+	redisAsyncContext *ac = l->commands.ac;
+	int done = 0;
+
+	if (ac != NULL && (ac->c.flags & REDIS_CONNECTED) && ac->err == 0)
+		(void)!redisBufferWrite(&ac->c, &done);
+}
+
 /* --- the timer --- */
 
 static void

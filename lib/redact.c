@@ -243,16 +243,30 @@ match(struct str text, size_t at, size_t *ret_from)
 	}
 }
 
+/* The table for this text: where the exchange's own keys may begin, too. */
+static void
+begins_with(bool table[256], const struct str *extra, size_t n_extra)
+{
+	memcpy(table, begins, sizeof(begins));
+	for (size_t i = 0; i < n_extra; i++)
+		if (extra[i].n >= EXTRA_MIN)
+			table[(unsigned char)extra[i].p[0]] = table['%'] = true;
+}
+
 void
 redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra)
 {
 	size_t copied = 0;
+	bool here[256];
 
 	pthread_rwlock_rdlock(&lock);
+	begins_with(here, extra, n_extra);
 	for (size_t at = 0; at < text.n; at++) {
 		size_t from = at;
 		size_t n = 0;
 
+		if (!here[(unsigned char)text.p[at]])
+			continue;
 		if (n_extra > 0)
 			n = match_extra(extra, n_extra, text.p + at, text.n - at);
 		if (n == 0 && begins[(unsigned char)text.p[at]])

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 
-#define DIGEST_BYTES     32
 #define GROUP_NAME_BYTES 100
 
 struct snapshot *
@@ -34,7 +33,7 @@ snapshot_unref(struct snapshot *s)
 int
 key_digest_compare(const void *a, const void *b)
 {
-	return memcmp(a, b, DIGEST_BYTES);
+	return memcmp(a, b, SHA256_BYTES);
 }
 
 int
@@ -98,20 +97,27 @@ snapshot_group_id(const struct snapshot *s, int64_t id)
 }
 
 static bool
-has_key(const struct key_set *set, const uint8_t digest[DIGEST_BYTES])
+has_key(const struct key_set *set, const uint8_t digest[SHA256_BYTES])
 {
 	return set->n > 0 &&
-	       bsearch(digest, set->digest, set->n, DIGEST_BYTES, key_digest_compare) != NULL;
+	       bsearch(digest, set->digest, set->n, SHA256_BYTES, key_digest_compare) != NULL;
 }
 
 bool
 snapshot_key_opens(const struct snapshot *s, const struct group *g, struct str client_key)
 {
-	uint8_t digest[DIGEST_BYTES];
+	uint8_t digest[SHA256_BYTES];
 
 	if (client_key.n == 0)
 		return false;
 	sha256(client_key, digest);
+	return snapshot_digest_opens(s, g, digest);
+}
+
+bool
+snapshot_digest_opens(const struct snapshot *s, const struct group *g,
+		      const uint8_t digest[SHA256_BYTES])
+{
 	return has_key(&s->proxy_keys, digest) || has_key(&g->proxy_keys, digest);
 }
 

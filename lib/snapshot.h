@@ -12,6 +12,7 @@
 
 #include "lib/arena.h"
 #include "lib/buf.h"
+#include "lib/crypt.h"
 #include "lib/db.h"
 #include "lib/setting.h"
 
@@ -137,6 +138,9 @@ const struct group *snapshot_group(const struct snapshot *s, struct str name); /
 const struct group *snapshot_group_id(const struct snapshot *s, int64_t id);   /* or NULL */
 /* Does this client key open that group: the system's keys or the group's own. */
 bool snapshot_key_opens(const struct snapshot *s, const struct group *g, struct str client_key);
+/* The same of the key's SHA-256. */
+bool snapshot_digest_opens(const struct snapshot *s, const struct group *g,
+			   const uint8_t digest[SHA256_BYTES]);
 /* Exact, case-sensitive; NULL when there is no rule for the model. */
 const struct redirect *group_redirect(const struct group *g, struct str model);
 

@@ -7,24 +7,6 @@
 #include <ctype.h>
 #include <strings.h>
 
-struct str
-str_of(const char *s)
-{
-	return s != NULL ? (struct str){s, strlen(s)} : (struct str){NULL, 0};
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool
-str_is(struct str a, const char *b)
-{
-	return str_eq(a, str_of(b));
-}
-
 int
 str_compare(struct str a, struct str b)
 {
@@ -49,12 +31,6 @@ str_ieq(struct str a, struct str b)
 		if (lower(a.p[i]) != lower(b.p[i]))
 			return false;
 	return true;
-}
-
-bool
-str_iis(struct str a, const char *b)
-{
-	return str_ieq(a, str_of(b));
 }
 
 bool
@@ -85,7 +61,7 @@ str_icontains(struct str s, const char *needle)
 	size_t n = strlen(needle);
 
 	for (size_t i = 0; i + n <= s.n; i++)
-		if (strncasecmp(s.p + i, needle, n) == 0)
+		if (n == 0 || (lower(s.p[i]) == needle[0] && strncasecmp(s.p + i, needle, n) == 0))
 			return true;
 	return false;
 }
@@ -186,6 +162,27 @@ str_to_bool(struct str s, bool *ret)
 		}
 	}
 	return false;
+}
+
+size_t
+str_printable(struct str s)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	const uint64_t tops = UINT64_C(0x8080808080808080);
+	size_t i = 0;
+
+	for (; i + sizeof(uint64_t) <= s.n; i += sizeof(uint64_t)) {
+		uint64_t v;
+		uint64_t del;
+
+		memcpy(&v, s.p + i, sizeof(v));
+		/* A top bit is left by a byte that has one, is below 0x20, or is 0x7F; the
+		 * borrow of one may mark its neighbour too, never unmark it. */
+		del = v ^ (ones * 0x7F);
+		if (((v | (v - ones * 0x20) | (del - ones)) & tops) != 0)
+			break;
+	}
+	return i;
 }
 
 size_t

@@ -7,15 +7,39 @@
 
 #include "lib/base.h"
 
-/* NULL gives the empty slice. */
-struct str str_of(const char *s);
-bool str_eq(struct str a, struct str b);
-bool str_is(struct str a, const char *b);
+/* NULL gives the empty slice. These are inline so that a literal's length is known when
+ * compiled. */
+static inline struct str
+str_of(const char *s)
+{
+	return s != NULL ? (struct str){s, strlen(s)} : (struct str){NULL, 0};
+}
+
+static inline bool
+str_eq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool
+str_is(struct str a, const char *b)
+{
+	return str_eq(a, str_of(b));
+}
+
 /* By bytes; like strcmp. */
 int str_compare(struct str a, struct str b);
 /* ASCII letters compare without case. */
 bool str_ieq(struct str a, struct str b);
-bool str_iis(struct str a, const char *b);
+
+static inline bool
+str_iis(struct str a, const char *b)
+{
+	struct str s = str_of(b);
+
+	return a.n == s.n && str_ieq(a, s);
+}
+
 bool str_starts(struct str s, const char *prefix);
 bool str_ends(struct str s, const char *suffix);
 bool str_contains(struct str s, const char *needle);
@@ -40,6 +64,9 @@ bool str_to_bool(struct str s, bool *ret) MUST_CHECK;
 /* Length in bytes of the valid UTF-8 sequence at p (1 to 4), 0 when invalid or
  * cut off. Overlong forms and surrogates are invalid. */
 size_t utf8_next(const char *p, size_t n);
+/* How many bytes at the start are printable ASCII, 0x20 to 0x7E; may stop up to 7 bytes
+ * too early, so that it can look at 8 at once. */
+size_t str_printable(struct str s);
 bool utf8_valid(struct str s);
 /* The longest start of s that is at most `max` bytes and cuts no sequence. */
 struct str utf8_cut(struct str s, size_t max);

@@ -20,7 +20,6 @@
 #include "lib/db.h"
 #include "lib/key.h"
 #include "lib/pool.h"
-#include "lib/snapshot.h"
 
 enum task_type {
 	TASK_IMPORT,
@@ -77,7 +76,7 @@ void task_runner_free(struct task_runner *r);
 /* Works until there is nothing to do, or until_us (monotonic), or *stop (may be NULL).
  * *ret_more: there is more to do. An error is the DB's or the pool's, never one
  * task's own: that is in its row. */
-enum err task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us,
-		  const atomic_bool *stop, bool *ret_more, struct errinfo *info) MUST_CHECK;
+enum err task_run(struct task_runner *r, int64_t until_us, const atomic_bool *stop, bool *ret_more,
+		  struct errinfo *info) MUST_CHECK;
 
 #endif

@@ -13,6 +13,7 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/publish.h"
+#include "lib/snapshot.h"
 #include "lib/str.h"
 
 #include <stdlib.h>
@@ -287,13 +288,33 @@ step_keys(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 
 /* --- validations --- */
 
+/* The pool's, not one that was read before the task was found: the group may have been
+ * made or changed just before it was told to be validated. */
 static enum err
-validation_begin(struct task_runner *r, const struct task_row *t, struct snapshot *snap,
-		 struct validation **ret, struct errinfo *info)
+newest_snapshot(struct pool *pool, struct snapshot **ret, struct errinfo *info)
 {
-	struct checker *checker;
-	enum err e = checker_new(&checker, r->conf, r->pool, snap, t->group_id, info);
+	uint64_t version = 0;
+	struct buf text;
 
+	buf_init(&text, LIMIT_SNAPSHOT);
+	enum err e = pool_snapshot_get(pool, &text, &version);
+	if (e == ERR_OK)
+		e = version > 0 ? snapshot_parse(buf_view(&text), ret, info) : ERR_POOL;
+	buf_done(&text);
+	return e;
+}
+
+static enum err
+validation_begin(struct task_runner *r, const struct task_row *t, struct validation **ret,
+		 struct errinfo *info)
+{
+	struct snapshot *snap = NULL;
+	struct checker *checker;
+	enum err e = newest_snapshot(r->pool, &snap, info);
+
+	if (e == ERR_OK)
+		e = checker_new(&checker, r->conf, r->pool, snap, t->group_id, info);
+	snapshot_unref(snap);
 	if (e != ERR_OK)
 		return e;
 	struct validation *v = xcalloc(1, sizeof(*v));
@@ -341,15 +362,14 @@ start_tests(struct validation *v, struct errinfo *info)
 }
 
 static enum err
-step_validation(struct task_runner *r, const struct task_row *t, struct snapshot *snap,
-		struct errinfo *info)
+step_validation(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 {
 	struct validation *v = validation_find(r, t->id);
 	struct checked checked;
 	enum err e = ERR_OK;
 
 	if (v == NULL)
-		e = validation_begin(r, t, snap, &v, info);
+		e = validation_begin(r, t, &v, info);
 	if (e == ERR_OK && v->done == v->n) {
 		e = next_batch(r, t, v);
 		v = validation_find(r, t->id);
@@ -370,15 +390,14 @@ step_validation(struct task_runner *r, const struct task_row *t, struct snapshot
 /* --- all of them, in turn --- */
 
 static enum err
-step_task(struct task_runner *r, const struct task_row *t, struct snapshot *snap,
-	  struct errinfo *info)
+step_task(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 {
 	enum err e;
 
 	if (t->cancelled)
 		return end_task(r, t, "cancelled", NULL);
 	if (str_is(t->type, "KEY_VALIDATION"))
-		e = step_validation(r, t, snap, info);
+		e = step_validation(r, t, info);
 	else
 		e = step_keys(r, t, info);
 	return e == ERR_OK ? ERR_OK : fail_task(r, t, e, info);
@@ -402,8 +421,8 @@ active_tasks(struct db *db, int64_t ids[LIMIT_TASKS_AT_ONCE], size_t *ret_n)
 }
 
 enum err
-task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us, const atomic_bool *stop,
-	 bool *ret_more, struct errinfo *info)
+task_run(struct task_runner *r, int64_t until_us, const atomic_bool *stop, bool *ret_more,
+	 struct errinfo *info)
 {
 	int64_t ids[LIMIT_TASKS_AT_ONCE];
 	size_t n = 0;
@@ -422,7 +441,7 @@ task_run(struct task_runner *r, struct snapshot *snap, int64_t until_us, const a
 			arena_init(&arena, 4096);
 			e = task_get(r->db, ids[i], &arena, &task, info);
 			if (e == ERR_OK && task_is_active(&task))
-				e = step_task(r, &task, snap, info);
+				e = step_task(r, &task, info);
 			arena_done(&arena);
 		}
 	} while (e == ERR_OK && n > 0 && (stop == NULL || !*stop) && clock_mono_us() < until_us);

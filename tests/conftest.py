@@ -10,9 +10,40 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from lib import stacks  # noqa: E402
 from lib.api import unique  # noqa: E402
 from lib.gateway import Gateway  # noqa: E402
 from lib.provider import Provider  # noqa: E402
+
+
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config):
+    """The databases of this run are one for all its workers."""
+    if not is_worker(config) and not config.option.collectonly:
+        stacks.start(stacks.name_of_this_run())
+
+
+def pytest_unconfigure(config):
+    if not is_worker(config):
+        stacks.stop()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Takes out what another stack's run does."""
+    name = stacks.name_of_this_run()
+    out = []
+    for item in items:
+        for mark in item.iter_markers("only_on"):
+            where, reason = mark.args
+            assert where in stacks.NEEDED and reason, f"{item.nodeid}: only_on(stack, reason)"
+            if where != name:
+                out.append(item)
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.hookimpl(wrapper=True)

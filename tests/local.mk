@@ -48,6 +48,7 @@ UNIT_TESTS = \
 	tests/unit/test_pool_kill \
 	tests/unit/test_pool_lmdb \
 	tests/unit/test_publish \
+	tests/unit/test_records \
 	tests/unit/test_setting \
 	tests/unit/test_snapshot \
 	tests/unit/test_spool \
@@ -84,6 +85,7 @@ tests_unit_test_admin_dashboard_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_rows_SOURCES = tests/unit/test_admin_rows.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_rows_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_records_SOURCES = tests/unit/test_records.c fcgi-app/records.c
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
@@ -94,6 +96,7 @@ tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 FUZZERS = \
 	tests/fuzz/fuzz_jsonscan \
 	tests/fuzz/fuzz_logrow \
+	tests/fuzz/fuzz_records \
 	tests/fuzz/fuzz_sse \
 	tests/fuzz/fuzz_usage
 check_PROGRAMS += $(FUZZERS)
@@ -109,6 +112,8 @@ tests_fuzz_fuzz_jsonscan_SOURCES = tests/fuzz/fuzz_jsonscan.c $(FUZZER_MAIN)
 tests_fuzz_fuzz_jsonscan_LDFLAGS = $(FUZZER_LINK)
 tests_fuzz_fuzz_logrow_SOURCES = tests/fuzz/fuzz_logrow.c $(FUZZER_MAIN)
 tests_fuzz_fuzz_logrow_LDFLAGS = $(FUZZER_LINK)
+tests_fuzz_fuzz_records_SOURCES = tests/fuzz/fuzz_records.c fcgi-app/records.c $(FUZZER_MAIN)
+tests_fuzz_fuzz_records_LDFLAGS = $(FUZZER_LINK)
 tests_fuzz_fuzz_sse_SOURCES = tests/fuzz/fuzz_sse.c $(FUZZER_MAIN)
 tests_fuzz_fuzz_sse_LDFLAGS = $(FUZZER_LINK)
 tests_fuzz_fuzz_usage_SOURCES = tests/fuzz/fuzz_usage.c $(FUZZER_MAIN)

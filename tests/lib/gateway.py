@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The real stack, as it is served: a web server (lighttpd) with its file of
-conf-examples/, the master with its workers, api.fcgi; every file in a folder of its
-own under /tmp."""
+conf-examples/, the master with its workers, api.fcgi, on the databases of this run
+(lib/stacks.py); every file in a folder of its own under /tmp."""
 
 import json
 import os
@@ -11,15 +11,16 @@ import resource
 import shlex
 import shutil
 import signal
-import sqlite3
 import subprocess
 import tempfile
 
 from . import fcgi
 from .api import Api
 from .client import Client
+from .db import Database
 from .ports import free_port
 from .servers import SERVERS
+from .stacks import Stack
 from .vendors import CHANNELS
 from .wait import until
 
@@ -65,10 +66,12 @@ def children(pid):
 class Gateway:
     """start() … stop(). `environment` overrides or (None) removes variables;
     `descriptors` is the responder's limit of open files. `server` names one of
-    lib/servers.py; unprivileged: root runs everything as nobody."""
+    lib/servers.py, `stack` one of lib/stacks.py where it is not this run's;
+    unprivileged: root runs everything as nobody."""
 
     def __init__(self, workers=2, web_server=True, descriptors=None, build=BUILD,
-                 server="lighttpd", unprivileged=False, **environment):
+                 server="lighttpd", unprivileged=False, stack=None, **environment):
+        self.stack = Stack(stack)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-test-"))
         self.data = pathlib.Path(environment.get("DATA_DIR", self.folder / "data"))
         self.logs = self.folder / "logs"
@@ -90,7 +93,7 @@ class Gateway:
             ASAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:detect_leaks=1:"
                          "abort_on_error=0:handle_abort=0",
             UBSAN_OPTIONS=f"log_path={self.logs}/sanitizer:print_stacktrace=1",
-            LSAN_OPTIONS="print_suppressions=0",
+            LSAN_OPTIONS="print_suppressions=0", **self.stack.environment,
         )
         self.set_environment(**environment)
         self.web_values = {}  # over those of `gpt-load env`
@@ -264,6 +267,7 @@ class Gateway:
             failed = True
             raise
         finally:
+            self.stack.end()
             if failed:
                 print(f"logs are kept in {self.folder}")
             else:
@@ -301,22 +305,30 @@ class Gateway:
         """The files of the embedded pool."""
         return list(self.data.glob("pool.*"))
 
+    def pool_contents(self):
+        """Every byte that the pool holds, wherever it is."""
+        if self.stack.redis:
+            return self.stack.redis.contents()
+        return b"\n".join(file.read_bytes() for file in self.pool_files())
+
+    def lose_pool(self):
+        """The pool's store forgets everything; nothing of the gateway may run."""
+        if self.stack.redis:
+            self.stack.redis.call("FLUSHDB")
+        for file in self.pool_files():
+            file.unlink()
+
+    @property
     def database(self):
-        """The SQLite file, read only."""
-        return sqlite3.connect(f"file:{self.data}/gpt-load.db?mode=ro", uri=True)
+        """The database behind the programs' back; see lib/db.py."""
+        return Database(self.environment.get("DATABASE_DSN", self.data / "gpt-load.db"),
+                        self.environment.get("TZ", "Asia/Shanghai"))
 
     def query(self, sql, *values):
-        database = self.database()
-        try:
-            return database.execute(sql, values).fetchall()
-        finally:
-            database.close()
+        return self.database.query(sql, *values)
 
     def execute(self, sql, *values):
-        """Changes the SQLite file behind the programs' back."""
-        with sqlite3.connect(self.data / "gpt-load.db", timeout=10) as database:
-            database.execute(sql, values)
-        database.close()
+        self.database.execute(sql, *values)
 
     # --- asking ---
 

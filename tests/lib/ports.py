@@ -5,7 +5,7 @@ import os
 import socket
 
 _given = set()
-RANGE = 500  # ports of one process
+RANGE = 100  # ports of one process
 
 
 def free_port():

@@ -48,8 +48,7 @@ def test_a_key_stored_by_the_original_is_used(start_gateway, provider):
     gateway.stop_master()
     gateway.execute("UPDATE api_keys SET key_value = ?, key_hash = ?", sealed("sk-theirs"),
                     digest("sk-theirs"))
-    for file in gateway.pool_files():
-        file.unlink()
+    gateway.lose_pool()
     gateway.start()
     assert gateway.ask(group).status == 200
     assert provider.keys == ["sk-theirs"]
@@ -84,8 +83,7 @@ def test_a_stored_key_that_cannot_be_opened_is_never_sent(start_gateway, provide
     gateway.stop_master()
     gateway.execute("UPDATE api_keys SET key_value = 'feedface' || substr(key_value, 9)"
                     " WHERE key_hash = ?", digest("sk-damaged"))
-    for file in gateway.pool_files():
-        file.unlink()
+    gateway.lose_pool()
     gateway.start()
     for _ in range(6):
         assert gateway.ask(group).status == 200

@@ -6,6 +6,7 @@ EFFECTS names for each variable the test that sees its effect; the table is held
 against .env.example, and that against the programs.
 """
 
+import datetime
 import json
 import os
 import re
@@ -96,6 +97,7 @@ UNUSABLE = [
 ]
 
 
+@pytest.mark.only_on("sqlite", "refused before a database is opened")
 @pytest.mark.parametrize("name, value", UNUSABLE)
 def test_what_is_refused_at_start(name, value):
     """One line on stderr that names the variable; 2 (bad configuration) or 1."""
@@ -111,6 +113,7 @@ def test_what_is_refused_at_start(name, value):
     one.stop()
 
 
+@pytest.mark.only_on("sqlite", "the DSN is the test's own")
 def test_a_password_in_a_refused_dsn_is_not_printed():
     one = Gateway(DATABASE_DSN="postgres://user:s3cretpass@127.0.0.1/db")
     done = one.command("prepare")
@@ -184,6 +187,7 @@ def test_a_changed_auth_key_opens_page_and_proxy(start_gateway, provider):
     assert gateway.api.raw("GET", "/api/groups").status == 401
 
 
+@pytest.mark.only_on("sqlite", "a database for several nodes needs an AUTH_KEY that is given")
 def test_an_auth_key_is_generated_kept_and_shown_once(start_gateway, provider):
     gateway = start_gateway(AUTH_KEY=None, workers=1, web_server=False)
     file = gateway.data / "auth_key"
@@ -214,13 +218,14 @@ def test_data_dir_holds_everything_and_is_private(start_gateway, provider):
     gateway.ask(group, "/v1/files", body=b"x" * (3 << 20))
     group.logs(1)
     assert stat.S_IMODE(gateway.data.stat().st_mode) == 0o700
-    assert (gateway.data / "gpt-load.db").exists()
+    assert (gateway.data / "gpt-load.db").exists() == (gateway.stack.name == "sqlite")
     for file in gateway.data.rglob("*"):
         if file.is_file() and not file.is_symlink():
             assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file
     assert {p.name for p in gateway.folder.iterdir()} == {"data", "logs"}
 
 
+@pytest.mark.only_on("sqlite", "the DSN of the other stacks is their DATABASE_DSN")
 def test_database_dsn(start_gateway, provider, tmp_path):
     file = tmp_path / "elsewhere" / "my.db"
     gateway = start_gateway(DATABASE_DSN=file, workers=1)
@@ -292,9 +297,21 @@ def test_tz(start_gateway, provider, zone, offset):
     (row,) = group.logs(1)
     assert row["timestamp"].replace("Z", "+00:00").endswith(offset)
     ((stored,),) = gateway.query("SELECT timestamp FROM request_logs")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?" + re.escape(offset), stored)
-    ((created,),) = gateway.query("SELECT created_at FROM groups")
-    assert created.endswith(offset)
+    said = datetime.datetime.fromisoformat(row["timestamp"])
+    assert abs(gateway.database.moment(stored) - said) < datetime.timedelta(milliseconds=1)
+    ((created,),) = gateway.query('SELECT created_at FROM "groups"')
+    age = datetime.datetime.now(datetime.UTC) - gateway.database.moment(created)
+    assert datetime.timedelta(seconds=-1) < age < datetime.timedelta(minutes=2)
+
+
+@pytest.mark.only_on("sqlite", "the others have a type for times")
+def test_times_in_sqlite_are_text_as_the_original_writes_it(start_gateway, provider):
+    gateway = start_gateway(TZ="Asia/Kolkata", workers=1)
+    gateway.ask(gateway.api.create_group(provider.origin, keys=["sk-a"]))
+    gateway.api.logs(1)
+    for sql in ("SELECT timestamp FROM request_logs", "SELECT created_at FROM groups"):
+        ((stored,),) = gateway.query(sql)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+05:30", stored)
 
 
 def test_mask_keys(start_gateway, provider):

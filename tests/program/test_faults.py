@@ -176,6 +176,7 @@ def fill_database(gateway, group):
     raise AssertionError("the disk does not fill")
 
 
+@pytest.mark.only_on("sqlite", "the disk of DATA_DIR is the database's")
 def test_a_full_disk_is_said_and_recovers(tmp_path, provider, start_gateway):
     data = tmp_path / "small"
     with small_disk(data, 48):
@@ -198,6 +199,7 @@ def test_a_full_disk_is_said_and_recovers(tmp_path, provider, start_gateway):
         gateway.stop()
 
 
+@pytest.mark.only_on("sqlite", "POOL_SIZE_MB is the embedded pool's")
 def test_a_full_pool_is_said_and_recovers(start_gateway, provider):
     gateway = start_gateway(POOL_SIZE_MB=1, workers=1)
     group = gateway.api.create_group(provider.origin, keys=["sk-a"])

@@ -84,8 +84,11 @@ def test_a_change_whose_program_died_before_the_pool_is_followed(start_gateway, 
     """As if it was killed between commit and pool: the version is in the DB alone."""
     gateway = start_gateway(workers=2)
     group = gateway.api.create_group(provider.origin, keys=["sk-a"])
-    gateway.execute("UPDATE groups SET param_overrides = '{\"a\":1}' WHERE id = ?", group.id)
-    gateway.execute("UPDATE gptl_meta SET value = value + 1 WHERE name = 'version'")
+    gateway.execute('UPDATE "groups" SET param_overrides = ? WHERE id = ?', '{"a":1}',
+                    group.id)
+    ((version,),) = gateway.query("SELECT value FROM gptl_meta WHERE name = 'version'")
+    gateway.execute("UPDATE gptl_meta SET value = ? WHERE name = 'version'",
+                    str(int(version) + 1))
 
     def seen():
         gateway.ask(group, body=b"{}")

@@ -224,10 +224,9 @@ def test_retention_deletes_what_is_older(start_gateway, provider):
         gateway.ask(group)
     rows = group.logs(3)
     gateway.stop_master()  # the round of background work is this test's own
-    old = (datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8)))
-           - datetime.timedelta(days=2)).isoformat(" ")
-    gateway.execute("UPDATE request_logs SET timestamp = ? WHERE id IN (?, ?)", old,
-                    rows[0]["id"], rows[1]["id"])
+    old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=2)
+    gateway.execute("UPDATE request_logs SET timestamp = ? WHERE id IN (?, ?)",
+                    gateway.database.stored(old), rows[0]["id"], rows[1]["id"])
     for days, left in ((0, 3), (3, 3), (1, 1)):
         gateway.api.set(request_log_retention_days=days)
         done = gateway.command("jobs", "--once")

@@ -200,8 +200,7 @@ def test_a_state_written_back_outlives_the_pool(start_gateway, provider):
           == [("invalid",)], "the state is in the DB", 5)
     gateway.stop_web()
     gateway.stop_master()
-    for file in gateway.pool_files():
-        file.unlink()
+    gateway.lose_pool()
     gateway.start()
     provider.forget()
     for _ in range(4):

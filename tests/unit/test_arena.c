@@ -171,11 +171,38 @@ test_again_after_done(void **state)
 	assert_int_equal(arena.total, CHUNK);
 }
 
+static void
+count_call(void *obj)
+{
+	++*(int *)obj;
+}
+
+/* After a reset the usual chunk is there for what comes next, hooks have run. */
+static void
+test_reset_keeps_a_chunk(void **state)
+{
+	static const size_t sizes[] = {100, 10 * (size_t)CHUNK, CHUNK - 50};
+	int calls = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+		memset(arena_alloc(&arena, sizes[i]), 1, sizes[i]);
+	arena_on_free(&arena, count_call, &calls);
+	for (int i = 0; i < 2; i++) {
+		arena_reset(&arena);
+		assert_int_equal(calls, 1);
+		assert_int_equal(arena.total, CHUNK);
+		memset(arena_alloc(&arena, CHUNK), 1, CHUNK);
+		assert_int_equal(arena.total, CHUNK);
+	}
+}
+
 int
 main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+	    TEST(test_reset_keeps_a_chunk),
 	    TEST(test_alignment),
 	    TEST(test_disjoint),
 	    TEST(test_chunk_is_used_to_its_end),

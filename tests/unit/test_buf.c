@@ -216,14 +216,56 @@ test_json_too_large(void **state)
 	buf_done(&b);
 }
 
+static void
+test_int(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	buf_int(&b, 0);
+	buf_char(&b, ' ');
+	buf_int(&b, -7);
+	buf_char(&b, ' ');
+	buf_int(&b, INT64_MAX);
+	buf_char(&b, ' ');
+	buf_int(&b, INT64_MIN);
+	assert_string_equal(buf_text(&b), "0 -7 9223372036854775807 -9223372036854775808");
+	buf_done(&b);
+}
+
+static void
+test_reserve_is_a_hint(void **state)
+{
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	buf_reserve(&b, 101);
+	assert_int_equal(buf_err(&b), ERR_OK);
+	assert_int_equal(b.cap, 0);
+	buf_reserve(&b, 100);
+	assert_string_equal(buf_text(&b), "");
+	buf_cstr(&b, "kept");
+	buf_reserve(&b, 50);
+	assert_string_equal(buf_text(&b), "kept");
+	buf_done(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_empty),          cmocka_unit_test(test_add_forms),
-	    cmocka_unit_test(test_maximum),        cmocka_unit_test(test_size_does_not_wrap),
-	    cmocka_unit_test(test_clear_forgets),  cmocka_unit_test(test_grows),
-	    cmocka_unit_test(test_take),           cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_int),
+	    cmocka_unit_test(test_reserve_is_a_hint),
+	    cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_add_forms),
+	    cmocka_unit_test(test_maximum),
+	    cmocka_unit_test(test_size_does_not_wrap),
+	    cmocka_unit_test(test_clear_forgets),
+	    cmocka_unit_test(test_grows),
+	    cmocka_unit_test(test_take),
+	    cmocka_unit_test(test_json),
 	    cmocka_unit_test(test_json_too_large),
 	};
 

@@ -441,6 +441,35 @@ test_loop_loses_the_server(void **state)
 	assert_int_equal(loop_pick(o).p.key_id, 1);
 }
 
+/* A client has its answer once the key was reported, and asks again, by way of another
+ * worker, before this loop goes on: a key that is out must be out for that one too. */
+static void
+test_loop_report_is_there_before_the_next_pick(void **state)
+{
+	struct own *o = *state;
+	struct reported said = {0};
+	struct picked other = {0};
+	struct pool *second;
+
+	NEEDS_SERVER(o);
+	second = open_more(o, "");
+	add_keys(o->pool, GROUP, 1, 1);
+	pool_attach(o->pool, o->base);
+	assert_int_equal(loop_pick(o).p.key_id, 1);
+	pool_report(o->pool,
+		    &(struct report){
+			.group_id = GROUP, .key_id = 1, .verdict = VERDICT_BLAMED, .threshold = 1},
+		    on_report, &said);
+	assert_int_equal(said.calls, 0);
+	pool_pick(second, &(struct pick_query){.group_id = GROUP}, on_pick, &other);
+	assert_int_equal(other.calls, 1);
+	assert_int_not_equal(other.e, ERR_OK);
+	pool_close(second);
+	while (said.calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_int_equal(said.move, POOL_MOVE_OUT);
+}
+
 /* What was said last, without waiting, arrives. */
 static void
 test_loop_last_words(void **state)
@@ -556,6 +585,7 @@ main(void)
 	    TEST(test_loop),
 	    TEST(test_loop_hears_of_versions),
 	    TEST(test_loop_loses_the_server),
+	    TEST(test_loop_report_is_there_before_the_next_pick),
 	    TEST(test_loop_last_words),
 	    TEST(test_loop_and_another_thread),
 	    TEST(test_tcp),

@@ -293,15 +293,40 @@ test_hex(void **state)
 	assert_false(hex_decode(STR("0x"), bytes, 1));
 }
 
+/* Whatever byte stands wherever: what is passed over is printable, and a text of
+ * printable bytes alone is passed over but for its last few. */
+static void
+test_printable(void **state)
+{
+	char text[40];
+
+	(void)state;
+	for (size_t at = 0; at < sizeof(text); at++) {
+		for (int c = 0; c < 256; c++) {
+			bool printable = c >= 0x20 && c <= 0x7E;
+			size_t n;
+
+			memset(text, 'x', sizeof(text));
+			text[at] = (char)c;
+			n = str_printable((struct str){text, sizeof(text)});
+			assert_true(n <= sizeof(text));
+			assert_true(printable ? n == sizeof(text) : n <= at);
+			assert_true(n + 8 > at || n + 8 > sizeof(text));
+		}
+	}
+	assert_int_equal(str_printable((struct str){"abc", 3}), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_compare),       cmocka_unit_test(test_parts),
-	    cmocka_unit_test(test_trim_and_from), cmocka_unit_test(test_split),
-	    cmocka_unit_test(test_to_i64),        cmocka_unit_test(test_to_bool),
-	    cmocka_unit_test(test_utf8_next),     cmocka_unit_test(test_utf8_valid),
-	    cmocka_unit_test(test_utf8_cut),      cmocka_unit_test(test_hex),
+	    cmocka_unit_test(test_printable),  cmocka_unit_test(test_compare),
+	    cmocka_unit_test(test_parts),      cmocka_unit_test(test_trim_and_from),
+	    cmocka_unit_test(test_split),      cmocka_unit_test(test_to_i64),
+	    cmocka_unit_test(test_to_bool),    cmocka_unit_test(test_utf8_next),
+	    cmocka_unit_test(test_utf8_valid), cmocka_unit_test(test_utf8_cut),
+	    cmocka_unit_test(test_hex),
 	};
 
 	return cmocka_run_group_tests_name("str", tests, NULL, NULL);

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The documents name what the programs have: every variable, setting, error code and
+limit, with the default and the bounds that hold, and no other."""
+
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+
+def section(text, title):
+    """Up to the next section of the same rank."""
+    return re.split(r"^## ", text.split(f"\n## {title}\n")[1], maxsplit=1, flags=re.M)[0]
+
+
+def table(text):
+    """The cells of the first table's rows, without its head."""
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows
+            if not set(row) <= set("|-: ")][1:]
+
+
+def names(cell):
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_variable_is_in_the_configuration_page():
+    described = [name for row in table(section(CONFIGURATION, "Variables"))
+                 for name in names(row[0])]
+    sample = re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M)
+    assert sorted(described) == sorted(sample)
+
+
+def settings_of_the_code():
+    text = (ROOT / "lib" / "setting.h").read_text().replace("\\\n", " ")
+    found = re.findall(r'X\(\w+, "(\w+)", (\w+), "([^"]*)", (\d+), (\d+), \w+,\s*(\w+)\)', text)
+    assert len(found) >= 20
+    return {key: rest for key, *rest in found}
+
+
+def test_every_setting_is_in_the_configuration_page():
+    scopes = {"SYSTEM_ONLY": "no", "GROUP_CONFIG": "yes", "GROUP_OPTION": "option"}
+    code = settings_of_the_code()
+    described = {names(row[0])[0]: row[1:] for row in table(section(CONFIGURATION, "Settings"))}
+    assert described.keys() == code.keys()
+    for key, (kind, default, least, most, scope) in code.items():
+        shown, allowed, group, meaning = described[key]
+        assert group == scopes[scope], key
+        assert meaning, key
+        if kind == "INT":
+            assert (shown, allowed.split()[0]) == (default, f"{least}–{most}"), key
+        elif default:
+            assert shown.strip("`") == default, key
+
+
+def test_every_error_code_is_in_the_operations_page():
+    text = (ROOT / "lib" / "err.h").read_text().replace("\\\n", " ")
+    code = {name: status for status, name in
+            re.findall(r'X\(ERR_\w+, (\d+), "(\w+)",', text) if name != "OK"}
+    described = {}
+    for row in table(section(OPERATIONS, "What an error means, and who made it")):
+        statuses = re.findall(r"\d+", row[0])
+        for i, name in enumerate(names(row[1])):
+            described[name] = statuses[min(i, len(statuses) - 1)]
+    assert described == code
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md")),
+                         ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
