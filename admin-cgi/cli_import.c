@@ -13,7 +13,6 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/pool.h"
-#include "lib/snapshot.h"
 #include "lib/str.h"
 #include "lib/task.h"
 
@@ -32,23 +31,7 @@ struct follower {
 	struct state *s;
 	struct lease *lease;
 	struct task_runner *runner; /* NULL: another holds the lease */
-	struct snapshot *snap;
 };
-
-static enum err
-load_snapshot(struct follower *f, struct errinfo *info)
-{
-	uint64_t version = 0;
-	struct buf text;
-	enum err e;
-
-	buf_init(&text, LIMIT_SNAPSHOT);
-	e = pool_snapshot_get(f->s->pool, &text, &version);
-	if (e == ERR_OK && version > 0)
-		e = snapshot_parse(buf_view(&text), &f->snap, info);
-	buf_done(&text);
-	return e == ERR_OK && f->snap == NULL ? ERR_POOL : e;
-}
 
 static enum err
 step(struct follower *f, struct errinfo *info)
@@ -63,13 +46,9 @@ step(struct follower *f, struct errinfo *info)
 		(void)poll(NULL, 0, STEP_MS);
 	if (e != ERR_OK || !held)
 		return e;
-	if (f->snap == NULL)
-		e = load_snapshot(f, info);
-	if (e == ERR_OK && f->runner == NULL)
+	if (f->runner == NULL)
 		f->runner = task_runner_new(f->s->conf, f->s->pool, f->s->db, f->s->crypt);
-	if (e == ERR_OK)
-		e = task_run(f->runner, f->snap, clock_mono_us() + STEP_US, NULL, &more, info);
-	return e;
+	return task_run(f->runner, clock_mono_us() + STEP_US, NULL, &more, info);
 }
 
 enum err
@@ -96,7 +75,6 @@ cli_follow(struct state *s, struct task_row *task, struct errinfo *info)
 	}
 	progress_end(&progress);
 	task_runner_free(f.runner);
-	snapshot_unref(f.snap);
 	if (lease_release(f.lease, s->db) != ERR_OK && e == ERR_OK)
 		e = err_set(info, ERR_DB, "database: %s", db_error(s->db));
 	lease_free(f.lease);

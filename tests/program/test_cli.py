@@ -71,8 +71,7 @@ def test_bad_usage_ends_with_2_and_one_line(gateway, words):
     ["export", "no-such-group"], ["import", "no-such-group", "/dev/null"],
     ["keys", "list", "no-such-group"], ["keys", "show", "999999999"],
     ["groups", "show", "999999999"], ["groups", "delete", "no-such-group", "--yes"],
-    ["restore", "/nonexistent", "--yes"], ["backup", "/nonexistent/file"],
-    ["logs", "--key-id", "999999999"],
+    ["restore", "/nonexistent", "--yes"], ["backup", "/nonexistent/file"], ["logs", "--key-id", "999999999"],
 ])
 def test_what_is_not_there_ends_with_1(gateway, words):
     done = gateway.command(*words)
@@ -358,6 +357,7 @@ def test_logs_are_followed(gateway, make_group):
 # --- backup, restore ---
 
 
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_a_backup_under_traffic_is_of_one_moment(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1)
     group = gateway.api.create_group(provider.origin, keys=["sk-a"])
@@ -391,6 +391,7 @@ def test_a_backup_under_traffic_is_of_one_moment(start_gateway, provider, tmp_pa
     assert gateway.command("backup", str(copy), "--replace").returncode == 0
 
 
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_a_backup_is_put_back_and_every_pool_notices(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1)
     group = gateway.api.create_group(provider.origin, keys=["sk-before"])
@@ -416,6 +417,7 @@ def test_a_backup_is_put_back_and_every_pool_notices(start_gateway, provider, tm
     assert len(group.logs(2)) == 2
 
 
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_a_restore_that_is_killed_leaves_the_one_or_the_other(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1, web_server=False)
     gateway.stop_master()
@@ -443,6 +445,7 @@ def test_a_restore_that_is_killed_leaves_the_one_or_the_other(start_gateway, pro
     assert seen <= {"sk-old", "sk-new"}
 
 
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_what_is_no_backup_of_ours_changes_nothing(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1, web_server=False, ENCRYPTION_KEY="a-Long-Passphrase-123456")
     gateway.stop_master()
@@ -457,6 +460,7 @@ def test_what_is_no_backup_of_ours_changes_nothing(start_gateway, provider, tmp_
     assert gateway.query("SELECT value FROM gptl_meta WHERE name = 'installation_id'") == before
 
 
+@pytest.mark.only_on("sqlite", "the servers are the test's own")
 @pytest.mark.parametrize("kind, backup, restore", [
     (MariaDB, "mariadb-dump --single-transaction", "mariadb --socket="),
     (PostgreSQL, "pg_dump --format=custom", "pg_restore --clean"),
@@ -489,6 +493,7 @@ def test_a_server_is_backed_up_by_its_own_tool(start_gateway, provider, tmp_path
         assert provider.keys == ["sk-before"]
 
 
+@pytest.mark.only_on("sqlite", "the DSN is the test's own")
 def test_no_password_in_the_line_for_a_tool(start_gateway):
     gateway = start_gateway(workers=1, web_server=False)
     for dsn in ("user:hidden-word@tcp(db.example:3307)/name?charset=utf8mb4",

@@ -18,6 +18,8 @@ from lib.original import Cipher, Original
 from lib.provider import answer
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "each test makes the databases that it needs")
+
 OLD = "the-Old-Passphrase-0123456"
 NEW = "the-New-Passphrase-6543210"
 WAYS = {"enable": (None, NEW), "disable": (OLD, None), "change": (OLD, NEW)}

@@ -18,6 +18,8 @@ from lib.original import ZONE, Original
 from lib.provider import answer, credential
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "each test makes the databases that it needs")
+
 PASSWORD = "their-Long-Passphrase-0123"
 HOUR = datetime.timedelta(hours=1)
 DAY = 24 * HOUR
