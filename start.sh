@@ -10,7 +10,12 @@
 # file (see .env.example). SIGTERM or Ctrl-C stops everything, streams drained.
 #
 # Later starts find all that done by the stamp in build/, and take under 2 s.
+#
+# `make install` puts a copy into libexec/gpt-load, named serve, which builds nothing
+# and serves what is installed.
 set -eu
+# There: the folders of the command, the programs, and the page with conf-examples/.
+installed=
 
 die() {
 	echo "start.sh: $*" >&2
@@ -18,16 +23,27 @@ die() {
 }
 
 [ $# -eq 0 ] || {
-	sed -n '3,11s/^# \{0,1\}//p' "$0"
+	sed -n '3,14s/^# \{0,1\}//p' "$0"
 	[ "$1" = --help ] && exit 0
 	exit 2
 }
-root=$(cd "$(dirname "$0")" && pwd)
-cd "$root"
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-build=$root/build
-command=$build/admin-cgi/gpt-load
-page=$build/page
+if [ -n "$installed" ]; then
+	read -r bin programs data <<-END
+		$installed
+	END
+	command=$bin/gpt-load responder_program=$programs/gpt-load.fcgi
+	page=$data/static examples=$data/conf-examples
+	# Messages name the folder that others must reach.
+	root=$data
+else
+	root=$(cd "$(dirname "$0")" && pwd)
+	cd "$root"
+	build=$root/build
+	command=$build/admin-cgi/gpt-load programs=$build/admin-cgi
+	responder_program=$build/fcgi-app/gpt-load.fcgi
+	page=$build/page examples=$root/conf-examples
+fi
 
 # --- packages and build ---
 
@@ -91,7 +107,7 @@ build_all() {
 	mv "$build/begun" "$build/built"
 }
 
-is_built || build_all
+[ -n "$installed" ] || is_built || build_all
 for p in curl setpriv; do
 	command -v "$p" >/dev/null || die "$p is not installed"
 done
@@ -126,7 +142,7 @@ eval "$settings"
 
 # Its program and packages; the signal that lets running requests end; whether it
 # starts api.fcgi by itself, and whether it runs `gpt-load log`.
-conf=$root/conf-examples/$WEB_SERVER.conf
+conf=$examples/$WEB_SERVER.conf
 starts_api=
 logs_itself=
 responders=$WORKERS
@@ -139,7 +155,7 @@ apache-fcgid)
 	# Apache starts the responder; the one worker of ours does the background work.
 	starts_api=yes logs_itself=yes responders=1
 	;;
-caddy) program=caddy packages=caddy graceful=TERM conf=$root/conf-examples/Caddyfile ;;
+caddy) program=caddy packages=caddy graceful=TERM conf=$examples/Caddyfile ;;
 esac
 has_server() {
 	command -v "$program" >/dev/null &&
@@ -176,7 +192,7 @@ if [ "$program" = apache2 ] && [ "$(id -u)" -eq 0 ] && [ "$as_user" = "$as_root"
 	die "WEB_SERVER=$WEB_SERVER: Apache does not serve as root; make this folder, .env and" \
 		"DATA_DIR reachable by the owner of DATA_DIR, who may not be root"
 fi
-$as_user "$command" prepare </dev/null || exit $?
+$as_user "$command" prepare --wait </dev/null || exit $?
 # Again: there is a database now, whose settings some values follow.
 settings=$($as_user "$command" env) || exit 2
 eval "$settings"
@@ -196,10 +212,10 @@ fi
 set -a
 eval "$settings"
 set +a
-export GPT_LOAD_PROGRAMS="$build/admin-cgi"
-export GPT_LOAD_RESPONDER="$build/fcgi-app/gpt-load.fcgi"
+export GPT_LOAD_PROGRAMS="$programs"
+export GPT_LOAD_RESPONDER="$responder_program"
 export GPT_LOAD_PAGE="$page"
-export GPT_LOAD_ERRORS="$root/conf-examples/errors"
+export GPT_LOAD_ERRORS="$examples/errors"
 export GPT_LOAD_COMMAND="$command"
 # lighttpd gives it /dev/null for everything else; 9 is our stderr.
 # shellcheck disable=SC2016 # lighttpd's shell expands it
@@ -277,7 +293,7 @@ run_web() {
 serve_web() {
 	if [ "$WEB_SERVER" = nginx ]; then
 		# shellcheck disable=SC2086,SC2016 # the inner shell expands it
-		sh "$root/conf-examples/fill.sh" <"$conf" |
+		sh "$examples/fill.sh" <"$conf" |
 			$as_user sh -c 'cat >"$DATA_DIR/run/nginx.conf"'
 	fi
 	if [ -n "$logs_itself" ]; then

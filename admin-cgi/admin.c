@@ -9,6 +9,7 @@
  */
 #include "admin-cgi/admin.h"
 
+#include "admin-cgi/errtext.h"
 #include "admin-cgi/throttle.h"
 #include "lib/clock.h"
 #include "lib/cors.h"
@@ -263,12 +264,13 @@ handle(struct req *req)
 }
 
 /* Strangers are not told what is wrong inside. */
-static const char *
-error_message(const struct req *req, enum err e)
+struct str
+req_error_text(struct req *req, enum err e)
 {
-	if (err_status(e) >= 500 && !req->trusted)
-		return err_message(e);
-	return err_text(&req->info, e);
+	bool strange = err_status(e) >= 500 && !req->trusted;
+	const char *text = strange ? err_message(e) : err_text(&req->info, e);
+
+	return errtext(str_of(text), req->language, &req->arena);
 }
 
 static void
@@ -279,7 +281,8 @@ build_envelope(struct req *req, enum err e, struct buf *out)
 		out_int(out, "code", 0);
 	else
 		out_cstr(out, "code", err_code(e));
-	out_cstr(out, "message", e == ERR_OK ? msg(req, req->message) : error_message(req, e));
+	out_str(out, "message",
+		e == ERR_OK ? str_of(msg(req, req->message)) : req_error_text(req, e));
 	if (e == ERR_OK && req->data.n > 0)
 		out_raw(out, "data", buf_view(&req->data));
 	out_close(out, '}');
@@ -403,6 +406,7 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	req.method = method_of(method);
 	req.head = str_is(method, "HEAD");
 	req.language = language_of(cgi_var(envp, "HTTP_ACCEPT_LANGUAGE"));
+	req.masked = a->conf->mask_keys || str_is(cgi_var(envp, "HTTP_X_MASK_KEYS"), "true");
 	req.client_ip = cgi_client_ip(envp, a->conf->trusted_proxies, &req.arena);
 	answer(&req, handle(&req));
 	buf_done(&req.data);

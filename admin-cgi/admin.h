@@ -48,6 +48,7 @@ struct route {
 
 /* Tables end with an entry without pattern. */
 extern const struct route routes_auth[];
+extern const struct route routes_bulk[];
 extern const struct route routes_channels[];
 extern const struct route routes_groups[];
 extern const struct route routes_health[];
@@ -57,7 +58,10 @@ extern const struct route routes_keys[];
 extern const struct route routes_logs[];
 extern const struct route routes_members[];
 extern const struct route routes_metrics[];
+extern const struct route routes_preview[];
+extern const struct route routes_reveal[];
 extern const struct route routes_settings[];
+extern const struct route routes_upstream[];
 extern const struct route routes_version[];
 extern const struct route routes_keytest[];
 extern const struct route routes_tasks[];
@@ -112,6 +116,7 @@ struct req {
 	struct str uuid;        /* of the path */
 	struct str body;        /* of POST and PUT */
 	bool trusted;           /* came with the AUTH_KEY */
+	bool masked;            /* keys are shown masked, see req_show_key() */
 
 	/* --- the answer --- */
 	int status;
@@ -130,6 +135,8 @@ struct req {
 /* Asks for the AUTH_KEY, wherever a client may put it. admin.c does it in front of
  * every route that is not open. */
 enum err req_authenticate(struct req *req) MUST_CHECK;
+/* What the answer says of an error, in the language of the request. */
+struct str req_error_text(struct req *req, enum err e);
 /* Answers without the envelope, with this status. */
 void req_bare(struct req *req, int status);
 /* Answers with a download of any length, whose head goes out now. What is put into
@@ -186,7 +193,8 @@ enum err req_publish_keys(struct req *req) MUST_CHECK;
 void req_flush_logs(struct req *req);
 void req_write_back(struct req *req);
 
-/* A key as lists show it: in clear, or masked when MASK_KEYS is set. */
+/* A key as lists show it: in clear, or masked where MASK_KEYS or the request's header
+ * X-Mask-Keys says so. */
 struct str req_show_key(struct req *req, struct str key);
 struct str req_show_keys(struct req *req, struct str list);
 

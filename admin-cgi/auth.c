@@ -21,14 +21,14 @@ static enum err
 login(struct req *req)
 {
 	enum err e = check_login(req);
-	const char *text = e == ERR_OK             ? msg(req, MSG_LOGIN_OK)
-			   : e == ERR_UNAUTHORIZED ? msg(req, MSG_LOGIN_REFUSED)
-						   : err_text(&req->info, e);
+	struct str text = e == ERR_OK             ? str_of(msg(req, MSG_LOGIN_OK))
+			  : e == ERR_UNAUTHORIZED ? str_of(msg(req, MSG_LOGIN_REFUSED))
+						  : req_error_text(req, e);
 
 	req_bare(req, err_status(e));
 	out_open(&req->data, NULL, '{');
 	out_bool(&req->data, "success", e == ERR_OK);
-	out_cstr(&req->data, "message", text);
+	out_str(&req->data, "message", text);
 	out_close(&req->data, '}');
 	return ERR_OK;
 }

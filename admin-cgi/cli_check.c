@@ -57,7 +57,7 @@ check_database(struct check *c, struct errinfo *info)
 		e = crypt_new(&crypt, c->conf->encryption_key, NULL, info);
 	if (e == ERR_OK) {
 		e = survey_run(c->conf, db, crypt, &c->arena, &c->survey, info);
-		c->database = e == ERR_OK || e == ERR_CRYPT;
+		c->database = c->survey.whole;
 	}
 	if (c->survey.both_run)
 		warn(c, STR("GPT-Load 1.4 writes to this database while this gateway runs: stop "
@@ -355,6 +355,6 @@ const struct command command_check_config = {
     "a database of GPT-Load 1.4 can be looked at before it is taken over. Warns of a low\n"
     "disk, a network file system, a Redis that evicts, and of both programs writing to one\n"
     "database. Changes nothing. Ends with 2 when a value cannot be used, with 1 when the\n"
-    "database or Redis cannot be used.\n\n"
+    "database or Redis does not answer.\n\n"
     "  --json         the same for programs\n",
     check_config};

@@ -12,6 +12,7 @@
 #include "lib/migrate.h"
 #include "lib/pool.h"
 #include "lib/rekey.h"
+#include "lib/stored.h"
 #include "lib/str.h"
 
 #include <stdio.h>
@@ -178,9 +179,9 @@ open_with(struct conf *conf, const struct crypt *from, const struct crypt *to, s
 		e = db_open(conf, &s->db, info);
 	if (e == ERR_OK)
 		e = migrate_run(s->db, conf, from, info);
-	if (e == ERR_CRYPT && migrate_run(s->db, conf, to, NULL) == ERR_OK)
-		e = ERR_OK;
-	else if (e == ERR_CRYPT)
+	if (e == ERR_CONF && stored_check(s->db, from, NULL) == ERR_CONF)
+		e = migrate_run(s->db, conf, to, NULL) == ERR_OK ? ERR_OK : ERR_CRYPT;
+	if (e == ERR_CRYPT)
 		e = err_set(info, e,
 			    "the keys in the database open neither with the old key nor "
 			    "with the new one; nothing was changed");

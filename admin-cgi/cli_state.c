@@ -5,12 +5,14 @@
 #include "admin-cgi/cli.h"
 
 #include "lib/arena.h"
+#include "lib/await.h"
 #include "lib/crypt.h"
 #include "lib/db.h"
 #include "lib/group.h"
 #include "lib/jobs.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/pool.h"
 #include "lib/publish.h"
 #include "lib/spool.h"
@@ -18,6 +20,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* A longer line of a web server is logged in pieces. */
 #define LOG_LINE_MAX 4096
@@ -53,6 +56,8 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 		e = migrate_run(s->db, conf, s->crypt, info);
 	if (e == ERR_OK)
 		e = pool_open(conf, &s->pool, info);
+	if (e == ERR_OK)
+		e = node_admit(conf, s->db, s->pool, info);
 	if (e == ERR_OK)
 		e = publish_ensure(conf, s->db, s->pool, info);
 	return e;
@@ -96,23 +101,44 @@ state_group(struct state *s, const char *name, struct group_row *ret, struct err
 
 /* --- prepare --- */
 
+static enum err
+prepare_state(const struct conf *conf, bool patient, struct errinfo *info)
+{
+	struct await await = {0};
+	struct state s;
+	bool say;
+	enum err e;
+
+	for (;;) {
+		info->text[0] = '\0';
+		e = state_open(conf, &s, info);
+		state_close(&s);
+		if (e == ERR_OK || !patient || !await_may_come(conf, e))
+			return e;
+		int ms = await_next(&await, e, info, &say);
+
+		if (say)
+			fprintf(stderr, "gpt-load: cannot start yet, waiting: %s\n",
+				err_text(info, e));
+		(void)usleep((useconds_t)ms * 1000);
+	}
+}
+
 static int
 prepare(struct conf *conf, int argc, char **argv)
 {
+	bool patient = argc == 2 && strcmp(argv[1], "--wait") == 0;
 	struct errinfo info = {""};
-	struct state s = {.conf = conf};
 	bool generated = false;
 	enum err e;
 
-	(void)argv;
-	if (argc > 1) {
-		fputs("gpt-load: prepare takes no argument\n", stderr);
+	if (argc > 1 && !patient) {
+		fputs("usage: gpt-load prepare [--wait]\n", stderr);
 		return CLI_USAGE;
 	}
 	e = conf_prepare(conf, &generated, &info);
 	if (e == ERR_OK)
-		e = state_open(conf, &s, &info);
-	state_close(&s);
+		e = prepare_state(conf, patient, &info);
 	if (e != ERR_OK)
 		return cli_error(e, &info);
 	/* The one place and the one time that it is shown. */
@@ -220,9 +246,10 @@ log_lines(struct conf *conf, int argc, char **argv)
 
 const struct command command_prepare = {
     "prepare", "make folders, key, database and key pool ready to serve",
-    "usage: gpt-load prepare\n\n"
+    "usage: gpt-load prepare [--wait]\n\n"
     "Makes DATA_DIR and, the first time, the AUTH_KEY, which it prints once; brings the\n"
-    "database to this version; fills the key pool. Does nothing where all that is done.\n",
+    "database to this version; fills the key pool. Does nothing where all that is done.\n\n"
+    "  --wait   for a database or a Redis that does not answer yet\n",
     prepare};
 
 const struct command command_jobs = {

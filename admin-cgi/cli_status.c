@@ -124,6 +124,8 @@ say(struct buf *b, const struct status *st)
 		buf_cstr(b, "node        nothing runs here\n");
 	buf_printf(b, "background  %s\n",
 		   st->alive.holder[0] != '\0' ? st->alive.holder : "nobody does it");
+	if (st->alive.other[0] != '\0')
+		buf_printf(b, "another     %s lives too\n", st->alive.other);
 	if (st->db_info.text[0] != '\0')
 		buf_printf(b, "database    %s\n", st->db_info.text);
 	else
@@ -183,6 +185,7 @@ out(struct buf *b, const struct status *st)
 	out_time(b, "since", st->node.since_us);
 	out_close(b, '}');
 	out_cstr(b, "lease_holder", st->alive.holder);
+	out_cstr(b, "other_node", st->alive.other);
 	out_open(b, "database", '{');
 	out_bool(b, "answers", st->db_info.text[0] == '\0');
 	out_int(b, "schema", st->schema);

@@ -286,6 +286,7 @@ chart(struct req *req)
 const struct route routes_dashboard[] = {
     {METHOD_GET, "/api/dashboard/stats", stats, false},
     {METHOD_GET, "/api/dashboard/chart", chart, false},
+    {METHOD_GET, "/api/dashboard/summary", dashboard_summary, false},
     {METHOD_GET, "/api/dashboard/encryption-status", encryption_status, false},
     {0},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two files of /api/dashboard: numbers, and what is said of secrets.
+ * The files of /api/dashboard: numbers, sums of a range, and what is said of secrets.
  */
 #ifndef ADMIN_DASHBOARD_H
 #define ADMIN_DASHBOARD_H
@@ -11,5 +11,8 @@
 enum err out_security_warnings(struct req *req, struct db *db) MUST_CHECK;
 /* GET /api/dashboard/encryption-status */
 enum err encryption_status(struct req *req) MUST_CHECK;
+
+/* GET /api/dashboard/summary */
+enum err dashboard_summary(struct req *req) MUST_CHECK;
 
 #endif

@@ -64,7 +64,7 @@ out_group(struct req *req, struct buf *b, const char *name, const struct group_r
 	out_close(b, '}');
 }
 
-static bool
+bool
 pool_key_counts(struct req *req, int64_t group_id, struct key_counts *ret, int64_t *ret_resting)
 {
 	struct pool_counts counts;

@@ -7,6 +7,7 @@
 
 #include "admin-cgi/admin.h"
 #include "lib/group.h"
+#include "lib/key.h"
 
 /* As the next element, or as the member `name`. app_url: the setting. */
 void out_group(struct req *req, struct buf *b, const char *name, const struct group_row *g,
@@ -17,5 +18,9 @@ enum err req_app_url(struct req *req, struct str *ret) MUST_CHECK;
 /* Members total_keys, active_keys, invalid_keys and more: from the pool, which knows
  * first, or from the DB. */
 enum err out_key_counts(struct req *req, struct buf *b, int64_t group_id) MUST_CHECK;
+
+/* What the pool knows of a group's keys; false: it cannot be asked. */
+bool pool_key_counts(struct req *req, int64_t group_id, struct key_counts *ret,
+		     int64_t *ret_resting) MUST_CHECK;
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * GET /health: can this node serve /proxy now? The data plane needs the key pool, a
- * configuration in it, and a living responder; the database only to change
- * anything, so that its absence is named but does not make the node unhealthy.
+ * configuration in it, and a living responder (but where the web server starts one for
+ * each request); the database only to change anything. What is away while /proxy is
+ * served is named under "degraded" and does not make the node unhealthy: the database,
+ * and a Redis without which the responders go on.
  */
 #include "admin-cgi/admin.h"
 
@@ -44,22 +46,32 @@ out_utc(struct buf *b, int64_t us)
 	out_cstr(b, "timestamp", text);
 }
 
-/* Each is named in `down` as long as it keeps /proxy from being served. */
-static void
-out_down(struct req *req, bool alive, struct buf *down)
+/* What the pool lacks; NULL: nothing. */
+static const char *
+pool_lacks(struct req *req)
 {
 	struct pool_identity identity;
 	struct pool *pool;
 	uint64_t version = 0;
 
-	if (req_pool_as_is(req, &pool) != ERR_OK)
-		out_cstr(down, NULL, "pool");
-	else if (pool_version(pool, &version) != ERR_OK || version == 0)
-		out_cstr(down, NULL, "configuration");
-	else if (pool_identity_get(pool, &identity) != ERR_OK || !identity.complete)
-		out_cstr(down, NULL, "keys");
-	if (!alive)
-		out_cstr(down, NULL, "workers");
+	if (req_pool_as_is(req, &pool) != ERR_OK || pool_version(pool, &version) != ERR_OK)
+		return "pool";
+	if (version == 0)
+		return "configuration";
+	if (pool_identity_get(pool, &identity) != ERR_OK || !identity.complete)
+		return "keys";
+	return NULL;
+}
+
+static void
+out_names(struct buf *b, const char *name, struct buf *names)
+{
+	if (names->n > 0) {
+		out_open(b, name, '[');
+		buf_str(b, buf_view(names));
+		out_close(b, ']');
+	}
+	buf_done(names);
 }
 
 static bool
@@ -77,16 +89,26 @@ health(struct req *req)
 {
 	int64_t now = clock_wall_us();
 	bool database = database_answers(req);
+	const char *lacks = pool_lacks(req);
+	const char *redis = req->admin->conf->redis_dsn;
 	struct gate_view node;
 	struct buf down;
+	struct buf degraded;
 
 	gate_look(req->admin->conf, &node);
 	buf_init(&down, 256);
-	out_down(req, node.processes > 0, &down);
+	buf_init(&degraded, 256);
+	/* Each that keeps /proxy from being served. A responder that has begun has what it
+	 * needs to go on without Redis. */
+	bool goes_on = redis != NULL && redis[0] != '\0' && node.processes > 0;
+	if (lacks != NULL)
+		out_cstr(goes_on ? &degraded : &down, NULL, lacks);
+	if (node.processes == 0 && !req->admin->conf->in_folder)
+		out_cstr(&down, NULL, "workers");
 	bool healthy = down.n == 0;
 	/* Whatever is missing is filled from the database, so it is the cause. */
-	if (!healthy && !database)
-		out_cstr(&down, NULL, "database");
+	if (!database)
+		out_cstr(healthy ? &degraded : &down, NULL, "database");
 
 	req_bare(req, healthy ? 200 : 503);
 	out_open(&req->data, NULL, '{');
@@ -94,13 +116,9 @@ health(struct req *req)
 	out_utc(&req->data, now);
 	out_uptime(&req->data, node.since_us > 0 && node.since_us < now ? now - node.since_us : 0);
 	out_bool(&req->data, "database", database);
-	if (!healthy) {
-		out_open(&req->data, "down", '[');
-		buf_str(&req->data, buf_view(&down));
-		out_close(&req->data, ']');
-	}
+	out_names(&req->data, "down", &down);
+	out_names(&req->data, "degraded", &degraded);
 	out_close(&req->data, '}');
-	buf_done(&down);
 	return ERR_OK;
 }
 

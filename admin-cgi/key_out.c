@@ -40,9 +40,11 @@ out_key(struct req *req, const struct key_row *row, struct pool *pool)
 	out_int(b, "failure_count", info.fails);
 	out_time(b, "rest_until", info.state == KEY_RESTING ? info.rest_until_ms * 1000 : 0);
 	out_time(b, "next_check_at", info.state == KEY_INVALID ? info.next_check_ms * 1000 : 0);
-	out_cstr(b, "last_error", info.error);
-	out_int(b, "last_status", info.status);
-	out_time(b, "last_failed_at", info.failed_at_ms * 1000);
+	/* A pool that was filled anew does not know of failures before that. */
+	bool known = info.failed_at_ms > 0;
+	out_str(b, "last_error", known ? str_of(info.error) : row->last_error);
+	out_int(b, "last_status", known ? info.status : row->last_status);
+	out_time(b, "last_failed_at", known ? info.failed_at_ms * 1000 : row->failed_at);
 	out_str(b, "notes", row->notes);
 	out_str(b, "disabled_reason", info.state == KEY_DISABLED ? row->reason : STR(""));
 	out_int(b, "request_count", row->request_count);

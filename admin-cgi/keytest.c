@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /api/keys/test-multiple: keys of a group tried now, as many side by side as its
- * key_validation_concurrency says. Each test counts for the key as a validation does.
+ * POST /api/keys/test-multiple, and the trying of keys that bulk actions share.
  */
-#include "admin-cgi/admin.h"
+#include "admin-cgi/keytest.h"
 
 #include "lib/checker.h"
 #include "lib/clock.h"
@@ -13,17 +12,8 @@
 
 #define WAIT_MS 200
 
-struct one {
-	struct str key;
-	int64_t id; /* 0: the group does not have it */
-	bool done;
-	bool ok;
-	struct str error; /* empty: none */
-};
-
 struct test {
-	int64_t group_id;
-	struct one *v;
+	struct key_trial *v;
 	size_t n;
 	size_t next; /* to be started */
 	size_t left; /* not done */
@@ -46,27 +36,8 @@ load_snapshot(struct req *req, struct pool *pool, struct snapshot **ret)
 	return e;
 }
 
-static enum err
-find_keys(struct req *req, struct db *db, struct crypt *crypt, const struct key_text *keys,
-	  struct test *t)
-{
-	enum err e = ERR_OK;
-
-	t->v = arena_alloc(&req->arena, keys->n * sizeof(*t->v));
-	t->n = t->left = keys->n;
-	for (size_t i = 0; i < keys->n && e == ERR_OK; i++) {
-		struct str one_key = keys->v[i];
-		struct key_ids ids = {0};
-
-		e = key_find(db, crypt, t->group_id, &one_key, 1, &ids);
-		t->v[i] = (struct one){.key = one_key, .id = ids.n > 0 ? ids.v[0] : 0};
-		key_ids_done(&ids);
-	}
-	return e;
-}
-
 static void
-finish(struct test *t, struct one *one, bool ok, struct str error)
+finish(struct test *t, struct key_trial *one, bool ok, struct str error)
 {
 	one->done = true;
 	one->ok = ok;
@@ -82,6 +53,8 @@ take_results(struct req *req, struct checker *checker, struct test *t)
 	while (checker_take(checker, &checked)) {
 		for (size_t i = 0; i < t->next; i++)
 			if (!t->v[i].done && t->v[i].id == checked.key_id) {
+				t->v[i].status = checked.status;
+				t->v[i].took_ms = checked.took_ms;
 				finish(t, &t->v[i], checked.ok,
 				       arena_str(&req->arena, buf_view(&checked.why)));
 				break;
@@ -96,9 +69,11 @@ start_some(struct req *req, struct checker *checker, struct test *t)
 	enum err e = ERR_OK;
 
 	while (e == ERR_OK && t->next < t->n && checker_room(checker) > 0) {
-		struct one *one = &t->v[t->next++];
-		if (one->id == 0)
-			finish(t, one, false, STR("the key is not in this group"));
+		struct key_trial *one = &t->v[t->next++];
+		if (one->done)
+			t->left--;
+		else if (one->id == 0)
+			finish(t, one, false, str_of(msg(req, MSG_KEY_ELSEWHERE)));
 		else
 			e = checker_start(checker, one->id, one->key, &req->info);
 	}
@@ -119,81 +94,118 @@ run_tests(struct req *req, struct checker *checker, struct test *t)
 	}
 	for (size_t i = 0; i < t->n && e == ERR_OK; i++)
 		if (!t->v[i].done)
-			finish(t, &t->v[i], false,
-			       STR("not tested: there was no time left; use validate-group"));
+			finish(t, &t->v[i], false, str_of(msg(req, MSG_NOT_TESTED)));
 	return e;
 }
 
-static void
-out_results(struct req *req, const struct test *t, int64_t took_ms)
+enum err
+key_trials_run(struct req *req, int64_t group_id, struct key_trial *v, size_t n)
+{
+	struct test test = {.v = v, .n = n, .left = n};
+	struct checker *checker = NULL;
+	struct snapshot *snap = NULL;
+	struct pool *pool;
+
+	enum err e = req_pool(req, &pool);
+	if (e == ERR_OK)
+		e = load_snapshot(req, pool, &snap);
+	if (e == ERR_OK)
+		e = checker_new(&checker, req->admin->conf, pool, snap, group_id, &req->info);
+	if (e == ERR_OK)
+		e = run_tests(req, checker, &test);
+	checker_free(checker);
+	snapshot_unref(snap);
+	if (e == ERR_OK)
+		req_write_back(req);
+	return e;
+}
+
+void
+out_key_trials(struct req *req, const struct key_trial *v, size_t n)
 {
 	struct buf *b = &req->data;
 
-	out_open(b, NULL, '{');
 	out_open(b, "results", '[');
-	for (size_t i = 0; i < t->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		out_open(b, NULL, '{');
-		out_str(b, "key_value", req_show_key(req, t->v[i].key));
-		out_bool(b, "is_valid", t->v[i].ok);
-		if (t->v[i].error.n > 0)
-			out_str(b, "error", t->v[i].error);
+		if (v[i].id > 0)
+			out_int(b, "id", v[i].id);
+		else
+			out_raw(b, "id", STR("null"));
+		out_str(b, "key_value", req_show_key(req, v[i].key));
+		out_bool(b, "is_valid", v[i].ok);
+		out_int(b, "status", v[i].status);
+		out_int(b, "duration_ms", v[i].took_ms);
+		if (v[i].error.n > 0)
+			out_str(b, "error", v[i].error);
 		out_close(b, '}');
 	}
 	out_close(b, ']');
-	out_int(b, "total_duration", took_ms);
-	out_close(b, '}');
+}
+
+/* --- by text --- */
+
+static enum err
+find_keys(struct req *req, int64_t group_id, const struct key_text *keys, struct key_trial *v)
+{
+	struct crypt *crypt;
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &crypt);
+	for (size_t i = 0; i < keys->n && e == ERR_OK; i++) {
+		struct key_ids ids = {0};
+
+		e = key_find(db, crypt, group_id, &keys->v[i], 1, &ids);
+		v[i] = (struct key_trial){.key = keys->v[i], .id = ids.n > 0 ? ids.v[0] : 0};
+		key_ids_done(&ids);
+	}
+	return e;
 }
 
 static enum err
-read_keys(struct req *req, struct db *db, struct crypt *crypt, struct test *t)
+read_keys(struct req *req, int64_t *ret_group, struct key_text *ret)
 {
 	struct json_object *body;
 	struct group_row group;
-	struct key_text keys;
 	struct str text;
+	struct db *db;
 
 	enum err e = req_json(req, &body);
 	if (e == ERR_OK)
-		e = req_id(req, body, "group_id", &t->group_id);
+		e = req_id(req, body, "group_id", ret_group);
 	if (e == ERR_OK)
 		e = req_text(req, body, "keys_text", &text);
 	if (e == ERR_OK)
-		e = group_get(db, t->group_id, &req->arena, &group, &req->info);
+		e = req_db(req, &db);
 	if (e == ERR_OK)
-		e = key_text_parse(text, LIMIT_SYNC_KEYS, &req->arena, &keys, &req->info);
-	return e == ERR_OK ? find_keys(req, db, crypt, &keys, t) : e;
+		e = group_get(db, *ret_group, &req->arena, &group, &req->info);
+	if (e == ERR_OK)
+		e = key_text_parse(text, LIMIT_SYNC_KEYS, &req->arena, ret, &req->info);
+	return e;
 }
 
 static enum err
 test_keys(struct req *req)
 {
 	int64_t started = clock_mono_us();
-	struct checker *checker = NULL;
-	struct snapshot *snap = NULL;
-	struct test test = {0};
-	struct crypt *crypt;
-	struct pool *pool;
-	struct db *db;
+	struct key_text keys = {0};
+	int64_t group_id;
 
-	enum err e = req_db(req, &db);
-	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e == ERR_OK)
-		e = read_keys(req, db, crypt, &test);
-	if (e == ERR_OK)
-		e = req_pool(req, &pool);
-	if (e == ERR_OK)
-		e = load_snapshot(req, pool, &snap);
-	if (e == ERR_OK)
-		e = checker_new(&checker, req->admin->conf, pool, snap, test.group_id, &req->info);
-	if (e == ERR_OK)
-		e = run_tests(req, checker, &test);
-	checker_free(checker);
-	snapshot_unref(snap);
+	enum err e = read_keys(req, &group_id, &keys);
 	if (e != ERR_OK)
 		return e;
-	req_write_back(req);
-	out_results(req, &test, (clock_mono_us() - started) / 1000);
+	struct key_trial *v = arena_alloc(&req->arena, keys.n * sizeof(*v));
+	e = find_keys(req, group_id, &keys, v);
+	if (e == ERR_OK)
+		e = key_trials_run(req, group_id, v, keys.n);
+	if (e != ERR_OK)
+		return e;
+	out_open(&req->data, NULL, '{');
+	out_key_trials(req, v, keys.n);
+	out_int(&req->data, "total_duration", (clock_mono_us() - started) / 1000);
+	out_close(&req->data, '}');
 	return ERR_OK;
 }
 

@@ -6,7 +6,9 @@ noinst_LIBRARIES += admin-cgi/libadmin.a
 admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/admin.c admin-cgi/admin.h \
 	admin-cgi/auth.c \
+	admin-cgi/bulk.c \
 	admin-cgi/channels.c \
+	admin-cgi/errtext.c admin-cgi/errtext.h admin-cgi/errtext_table.h \
 	admin-cgi/group_out.c admin-cgi/group_out.h \
 	admin-cgi/groups.c \
 	admin-cgi/health.c \
@@ -14,21 +16,27 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/key.c \
 	admin-cgi/key_out.c admin-cgi/key_out.h \
 	admin-cgi/keys.c \
-	admin-cgi/logs.c \
+	admin-cgi/logs.c admin-cgi/logs.h \
+	admin-cgi/logs_export.c \
+	admin-cgi/logs_filters.c \
 	admin-cgi/main.c \
 	admin-cgi/members.c \
 	admin-cgi/metrics.c \
 	admin-cgi/msg.c admin-cgi/msg.h \
 	admin-cgi/out.c admin-cgi/out.h \
+	admin-cgi/preview.c admin-cgi/preview.h \
 	admin-cgi/request.c \
+	admin-cgi/reveal.c \
 	admin-cgi/setting_out.c admin-cgi/setting_out.h \
 	admin-cgi/settings.c \
 	admin-cgi/throttle.c admin-cgi/throttle.h \
 	admin-cgi/dashboard.c admin-cgi/dashboard.h \
 	admin-cgi/security.c \
+	admin-cgi/summary.c \
 	admin-cgi/multipart.c admin-cgi/multipart.h \
 	admin-cgi/tasks.c \
-	admin-cgi/keytest.c \
+	admin-cgi/keytest.c admin-cgi/keytest.h \
+	admin-cgi/upstream_test.c \
 	admin-cgi/version.c
 ADMIN_LIBS = admin-cgi/libadmin.a $(CORE_LIBS) $(FCGI_LIBS)
 
@@ -95,3 +103,7 @@ admin_cgi_gpt_load_SOURCES = \
 	admin-cgi/cli_tools.c \
 	admin-cgi/gpt-load.c
 admin_cgi_gpt_load_LDADD = admin-cgi/libadmin.a $(CORE_LIBS) $(CURL_LIBS)
+
+# What the API is, for clients of it and for the tests.
+openapidir = $(pkgdatadir)
+dist_openapi_DATA = admin-cgi/openapi.json

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * /api/logs: request log rows, newest first, filtered and paged; one of them; and the
- * keys in them as CSV. A page's ids are found first, in the index, and only their rows
- * are read whole: bodies are large.
+ * /api/logs: request log rows, newest first, filtered and paged, and one of them. Made for
+ * tables of ten million rows: a page's ids are found first, in an index, and only their
+ * rows are read whole; the total is counted up to a limit; a search that no index helps
+ * (part of a text) stops after a while and says so.
  */
-#include "admin-cgi/admin.h"
+#include "admin-cgi/logs.h"
 
-#include "lib/clock.h"
 #include "lib/key.h"
 #include "lib/limits.h"
-#include "lib/where.h"
-
-#include <stdio.h>
 
 #define COLUMNS                                                                                    \
 	"SELECT l.id, l.timestamp, l.group_id, l.group_name, l.parent_group_id, "                  \
@@ -20,134 +17,6 @@
 	"l.request_type, l.upstream_addr, l.is_stream, l.request_body, l.gptl_request_id, "        \
 	"l.gptl_attempt, l.gptl_ttfb_ms, l.gptl_bytes_in, l.gptl_bytes_out, "                      \
 	"l.gptl_prompt_tokens, l.gptl_completion_tokens, l.gptl_cached_tokens, l.gptl_end"
-
-/* --- filters --- */
-
-static enum err
-bad_filter(struct req *req, const char *name, const char *wants)
-{
-	return err_set(&req->info, ERR_VALIDATION, "\"%s\" must be %s", name, wants);
-}
-
-/* "%text%", with what LIKE takes for a wildcard escaped by '!'. */
-static struct str
-like_pattern(struct str text, struct arena *arena)
-{
-	char *out = arena_alloc(arena, 2 * text.n + 3);
-	size_t n = 0;
-
-	out[n++] = '%';
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '%' || text.p[i] == '_' || text.p[i] == '!')
-			out[n++] = '!';
-		out[n++] = text.p[i];
-	}
-	out[n++] = '%';
-	out[n] = '\0';
-	return (struct str){out, n};
-}
-
-#define CONTAINS(column) " AND " column " LIKE ? ESCAPE '!'"
-
-static void
-add_text_filters(struct req *req, struct where *w)
-{
-	static const struct {
-		const char *name;
-		const char *sql;
-		bool contains;
-	} filters[] = {
-	    {"group_name", CONTAINS("group_name"), true},
-	    {"parent_group_name", CONTAINS("parent_group_name"), true},
-	    {"model", CONTAINS("model"), true},
-	    {"error_contains", CONTAINS("error_message"), true},
-	    {"source_ip", " AND source_ip = ?", false},
-	    {"request_id", " AND gptl_request_id = ?", false},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
-		struct str value = req_query(req, filters[i].name);
-		if (value.n == 0)
-			continue;
-		if (filters[i].contains)
-			value = like_pattern(value, &req->arena);
-		where_arg_of(w, filters[i].sql, db_text(value));
-	}
-}
-
-static enum err
-add_time_filter(struct req *req, struct where *w, const char *name, const char *sql)
-{
-	struct str value = req_query(req, name);
-	int64_t us;
-
-	if (value.n == 0)
-		return ERR_OK;
-	if (!time_parse(value, &us))
-		return bad_filter(req, name, "a time such as 2006-01-02T15:04:05Z");
-	where_arg_of(w, sql, db_time(us));
-	return ERR_OK;
-}
-
-static enum err
-add_exact_filters(struct req *req, struct where *w)
-{
-	struct str success = req_query(req, "is_success");
-	struct str type = req_query(req, "request_type");
-	struct str status = req_query(req, "status_code");
-	int64_t code;
-	bool flag;
-
-	if (str_iis(success, "t") || str_iis(success, "f"))
-		success = str_iis(success, "t") ? STR("true") : STR("false");
-	if (success.n > 0) {
-		if (!str_to_bool(success, &flag))
-			return bad_filter(req, "is_success", "true or false");
-		where_arg(w, " AND is_success = ?", db_bool(flag));
-	}
-	if (type.n > 0) {
-		if (!str_is(type, "retry") && !str_is(type, "final"))
-			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
-		where_arg(w, " AND request_type = ?", db_text(type));
-	}
-	if (status.n > 0) {
-		if (!str_to_i64(status, 0, 999, &code))
-			return bad_filter(req, "status_code", "a status such as 429");
-		where_arg(w, " AND status_code = ?", db_int(code));
-	}
-	return ERR_OK;
-}
-
-static void
-add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
-{
-	struct str key = req_query(req, "key_value");
-	uint8_t digest[CRYPT_HASH_BYTES];
-	char *hex;
-
-	if (key.n == 0)
-		return;
-	hex = arena_alloc(&req->arena, CRYPT_HASH_HEX + 1);
-	crypt_hash(crypt, key, digest);
-	hex_encode(hex, digest, sizeof(digest));
-	where_arg(w, " AND key_hash = ?", db_cstr(hex));
-}
-
-/* A value that cannot be read is refused: rows that were not asked for would be
- * taken for an answer. */
-static enum err
-add_filters(struct req *req, struct crypt *crypt, struct where *w)
-{
-	where_text(w, " FROM request_logs WHERE 1 = 1");
-	add_text_filters(req, w);
-	add_key_filter(req, crypt, w);
-	enum err e = add_exact_filters(req, w);
-	if (e == ERR_OK)
-		e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
-	if (e == ERR_OK)
-		e = add_time_filter(req, w, "end_time", " AND timestamp <= ?");
-	return e;
-}
 
 /* --- rows --- */
 
@@ -213,52 +82,192 @@ out_row(struct req *req, struct crypt *crypt, struct db_rows *rows, struct buf *
 	out_close(b, '}');
 }
 
-static enum err
-out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct where *filters,
-	 struct page page)
-{
-	struct db_rows *rows = NULL;
-	struct buf plain;
-	struct where w;
+/* --- a page --- */
 
+/* Ids of a page, in order; text in the arena. */
+struct ids {
+	struct str *v;
+	size_t n;
+};
+
+/* The rows after the one with this id. Its time is compared as it is stored: GPT-Load 1.4
+ * wrote nanoseconds. */
+static void
+add_after(struct where *w, struct str id)
+{
+#define ITS_TIME "(SELECT a.timestamp FROM request_logs a WHERE a.id = ?)"
+	where_arg(w, " AND timestamp <= " ITS_TIME, db_text(id));
+	where_arg(w, " AND (timestamp < " ITS_TIME, db_text(id));
+	where_arg(w, " OR id < ?)", db_text(id));
+}
+
+/* What was found before the time was over is kept. */
+static enum err
+find_ids(struct req *req, struct db *db, const struct where *filters, struct page page, int ms,
+	 struct ids *ret)
+{
+	struct str after = req_query(req, "after");
+	struct db_rows *rows = NULL;
+	struct where w;
+	enum err e = db_begin_bounded(db, ms);
+
+	if (e != ERR_OK)
+		return e;
+	ret->v = arena_alloc(&req->arena, (size_t)page.size * sizeof(*ret->v));
 	where_init(&w);
-	where_text(&w, COLUMNS " FROM (SELECT id");
+	where_text(&w, "SELECT id");
 	where_copy(&w, filters);
+	if (after.n > 0)
+		add_after(&w, after);
 	where_arg(&w, " ORDER BY timestamp DESC, id DESC LIMIT ?", db_int(page.size));
-	where_arg(&w, " OFFSET ?", db_int(page_offset(page)));
-	where_text(&w,
-		   ") p JOIN request_logs l ON l.id = p.id ORDER BY l.timestamp DESC, l.id DESC");
-	buf_init(&plain, LIMIT_KEY_BYTES);
-	enum err e = where_query(&w, db, &rows);
-	while (e == ERR_OK && db_next(rows, &e))
-		out_row(req, crypt, rows, &plain);
+	where_arg(&w, " OFFSET ?", db_int(after.n > 0 ? 0 : page_offset(page)));
+	e = where_query(&w, db, &rows);
+	while (e == ERR_OK && ret->n < (size_t)page.size && db_next(rows, &e))
+		ret->v[ret->n++] = arena_str(&req->arena, db_col_text(rows, 0));
 	db_rows_done(rows);
-	buf_done(&plain);
 	where_done(&w);
+	db_rollback(db);
+	return e;
+}
+
+#define IDS_AT_ONCE 20
+
+/* Up to IDS_AT_ONCE rows, whole. */
+static enum err
+out_rows_of(struct req *req, struct db *db, struct crypt *crypt, const struct str *ids, size_t n,
+	    struct buf *plain)
+{
+	static const char *const select =
+	    COLUMNS " FROM request_logs l WHERE l.id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+		    "?, ?, ?, ?, ?, ?) ORDER BY l.timestamp DESC, l.id DESC";
+	struct db_arg args[IDS_AT_ONCE];
+	struct db_rows *rows = NULL;
+
+	for (size_t i = 0; i < IDS_AT_ONCE; i++)
+		args[i] = db_text(ids[MIN(i, n - 1)]);
+	enum err e = db_query(db, select, args, IDS_AT_ONCE, &rows);
+	while (e == ERR_OK && db_next(rows, &e))
+		out_row(req, crypt, rows, plain);
+	db_rows_done(rows);
 	return e;
 }
 
 static enum err
-count_rows(struct db *db, const struct where *filters, int64_t *ret)
+out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *ids)
+{
+	struct buf plain;
+	enum err e = ERR_OK;
+
+	buf_init(&plain, LIMIT_KEY_BYTES);
+	for (size_t i = 0; i < ids->n && e == ERR_OK; i += IDS_AT_ONCE)
+		e = out_rows_of(req, db, crypt, &ids->v[i], MIN(ids->n - i, (size_t)IDS_AT_ONCE),
+				&plain);
+	buf_done(&plain);
+	return e;
+}
+
+/* How many rows there are: `known` when that is all, else counted up to a limit and for a
+ * short time. *ret_capped: there are more, or may be. */
+static enum err
+count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *ret,
+	   bool *ret_capped)
 {
 	struct where w;
+	enum err e = db_begin_bounded(db, LIMIT_LOG_COUNT_MS);
 
+	if (e != ERR_OK)
+		return e;
 	where_init(&w);
-	where_text(&w, "SELECT COUNT(*)");
+	where_text(&w, "SELECT COUNT(*) FROM (SELECT 1 AS one");
 	where_copy(&w, filters);
-	enum err e = where_query_int(&w, db, ret);
+	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_COUNT + 1));
+	e = where_query_int(&w, db, ret);
 	where_done(&w);
+	db_rollback(db);
+	*ret_capped = e == ERR_TIMEOUT || (e == ERR_OK && *ret > LIMIT_LOG_COUNT);
+	if (*ret_capped)
+		*ret = e == ERR_OK ? MAX(known, LIMIT_LOG_COUNT) : known;
+	return e == ERR_TIMEOUT ? ERR_OK : e;
+}
+
+struct found {
+	struct ids ids;
+	bool stopped; /* time was over before the page was full */
+	int64_t total;
+	bool capped; /* the total is a lower bound */
+};
+
+static enum err
+find(struct req *req, struct db *db, const struct where *filters, struct page page,
+     struct found *ret)
+{
+	bool walks = req_query(req, "after").n > 0;
+	int64_t so_far;
+	enum err e = find_ids(req, db, filters, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
+
+	ret->stopped = e == ERR_TIMEOUT;
+	if (e != ERR_OK && !ret->stopped)
+		return e;
+	so_far = (int64_t)ret->ids.n + (walks ? 0 : page_offset(page));
+	if (ret->stopped) {
+		ret->total = so_far;
+		ret->capped = true;
+		return ERR_OK;
+	}
+	if (!walks && (int64_t)ret->ids.n < page.size && (ret->ids.n > 0 || page.number == 1)) {
+		ret->total = so_far;
+		return ERR_OK;
+	}
+	/* A full page: there may be one more. */
+	return count_rows(db, filters, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total, &ret->capped);
+}
+
+/* Like other lists' "pagination", and: is the total a lower bound, did the search stop
+ * early, and the id to ask for the rows after this page with. */
+static void
+out_log_pagination(struct buf *b, struct page page, const struct found *f)
+{
+	bool full = (int64_t)f->ids.n == page.size;
+
+	out_open(b, "pagination", '{');
+	out_int(b, "page", page.number);
+	out_int(b, "page_size", page.size);
+	out_int(b, "total_items", f->total);
+	out_int(b, "total_pages", (f->total + page.size - 1) / page.size);
+	out_bool(b, "total_capped", f->capped);
+	out_bool(b, "stopped", f->stopped);
+	if (full)
+		out_str(b, "next", f->ids.v[f->ids.n - 1]);
+	else
+		out_raw(b, "next", STR("null"));
+	out_close(b, '}');
+}
+
+static enum err
+answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct where *filters)
+{
+	struct page page = req_page(req);
+	struct found found = {0};
+	enum err e = find(req, db, filters, page, &found);
+
+	if (e != ERR_OK)
+		return e;
+	out_open(&req->data, NULL, '{');
+	out_open(&req->data, "items", '[');
+	e = out_rows(req, db, crypt, &found.ids);
+	out_close(&req->data, ']');
+	if (e == ERR_OK)
+		out_log_pagination(&req->data, page, &found);
+	out_close(&req->data, '}');
 	return e;
 }
 
 static enum err
 list_logs(struct req *req)
 {
-	struct page page = req_page(req);
 	struct where filters;
 	struct crypt *crypt;
 	struct db *db;
-	int64_t total;
 
 	enum err e = req_db(req, &db);
 	if (e == ERR_OK)
@@ -266,19 +275,10 @@ list_logs(struct req *req)
 	if (e != ERR_OK)
 		return e;
 	where_init(&filters);
-	e = add_filters(req, crypt, &filters);
+	e = logs_filters(req, db, crypt, &filters);
 	if (e == ERR_OK) {
 		req_flush_logs(req);
-		e = count_rows(db, &filters, &total);
-	}
-	if (e == ERR_OK) {
-		out_open(&req->data, NULL, '{');
-		out_open(&req->data, "items", '[');
-		e = out_rows(req, db, crypt, &filters, page);
-		out_close(&req->data, ']');
-		if (e == ERR_OK)
-			out_pagination(&req->data, page, total);
-		out_close(&req->data, '}');
+		e = answer_page(req, db, crypt, &filters);
 	}
 	where_done(&filters);
 	return e;
@@ -315,120 +315,9 @@ show_log(struct req *req)
 	return e;
 }
 
-/* --- export: each key of the rows once, as its latest row shows it --- */
-
-#define EXPORT_PIECE (64 * 1024)
-
-/* RFC 4180. */
-static void
-out_csv(struct buf *b, struct str value)
-{
-	bool quoted = false;
-
-	for (size_t i = 0; i < value.n; i++)
-		quoted = quoted || strchr(",\"\r\n", value.p[i]) != NULL;
-	if (!quoted) {
-		buf_str(b, value);
-		return;
-	}
-	buf_char(b, '"');
-	for (size_t i = 0; i < value.n; i++) {
-		if (value.p[i] == '"')
-			buf_char(b, '"');
-		buf_char(b, value.p[i]);
-	}
-	buf_char(b, '"');
-}
-
-static void
-out_csv_row(struct req *req, struct crypt *crypt, struct db_rows *rows, struct buf *plain)
-{
-	struct buf *b = &req->data;
-
-	buf_clear(plain);
-	if (crypt_decrypt(crypt, db_col_text(rows, 0), plain) == ERR_OK && buf_err(plain) == ERR_OK)
-		out_csv(b, buf_view(plain));
-	else
-		out_csv(b, STR(KEY_UNREADABLE));
-	buf_char(b, ',');
-	out_csv(b, db_col_text(rows, 1));
-	buf_printf(b, ",%lld\n", (long long)db_col_int(rows, 2));
-}
-
-/* "log_keys_export_20060102150405.csv" */
-static void
-name_export(char name[48])
-{
-	char digits[16] = "";
-	char now[40];
-	size_t n = 0;
-
-	time_format(now, clock_wall_us(), 'T');
-	for (const char *p = now; *p != '\0' && n < 14; p++)
-		if (*p >= '0' && *p <= '9')
-			digits[n++] = *p;
-	(void)snprintf(name, 48, "log_keys_export_%s.csv", digits);
-}
-
-static enum err
-send_csv(struct req *req, struct db *db, struct crypt *crypt, const struct where *filters)
-{
-	struct db_rows *rows = NULL;
-	struct buf plain;
-	struct where w;
-	char name[48];
-
-	where_init(&w);
-	where_text(&w,
-		   "SELECT key_value, group_name, status_code FROM (SELECT key_hash, key_value, "
-		   "group_name, status_code, ROW_NUMBER() OVER (PARTITION BY key_hash ORDER BY "
-		   "timestamp DESC, id DESC) AS nth");
-	where_copy(&w, filters);
-	where_text(&w, " AND key_value <> '') k WHERE nth = 1 ORDER BY key_hash");
-	buf_init(&plain, LIMIT_KEY_BYTES);
-	enum err e = where_query(&w, db, &rows);
-	if (e == ERR_OK) {
-		name_export(name);
-		req_stream(req, "text/csv; charset=utf-8", name);
-		buf_cstr(&req->data, "key_value,group_name,status_code\n");
-	}
-	while (e == ERR_OK && db_next(rows, &e)) {
-		out_csv_row(req, crypt, rows, &plain);
-		if (req->data.n >= EXPORT_PIECE && !req_stream_flush(req))
-			break;
-	}
-	db_rows_done(rows);
-	wipe(plain.p, plain.n);
-	buf_done(&plain);
-	where_done(&w);
-	return e;
-}
-
-static enum err
-export_logs(struct req *req)
-{
-	struct where filters;
-	struct crypt *crypt;
-	struct db *db;
-
-	enum err e = req_db(req, &db);
-	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e != ERR_OK)
-		return e;
-	where_init(&filters);
-	e = add_filters(req, crypt, &filters);
-	if (e == ERR_OK) {
-		req_flush_logs(req);
-		e = send_csv(req, db, crypt, &filters);
-	}
-	where_done(&filters);
-	return e;
-}
-
 const struct route routes_logs[] = {
     {METHOD_GET, "/api/logs", list_logs, false},
-    {METHOD_GET, "/api/logs/export", export_logs, false},
+    {METHOD_GET, "/api/logs/export", logs_export, false},
     {METHOD_GET, "/api/logs/{uuid}", show_log, false},
     {0},
 };

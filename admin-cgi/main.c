@@ -214,6 +214,8 @@ admin_main(const struct route *const *tables)
 	if (e != ERR_OK)
 		return refuse(cgi, &info, e);
 	log_open(conf, "admin");
+	if (conf->in_folder)
+		cgi_begin_at_script();
 	e = conf_prepare(conf, &generated, &info);
 	if (e != ERR_OK) {
 		code = refuse(cgi, &info, e);

@@ -7,7 +7,8 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_groups, routes_members, NULL};
+	static const struct route *const tables[] = {routes_groups, routes_members, routes_upstream,
+						     routes_reveal, NULL};
 
 	return admin_main(tables);
 }

@@ -7,7 +7,8 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_keys, routes_key, NULL};
+	static const struct route *const tables[] = {routes_keys, routes_key, routes_bulk,
+						     routes_reveal, NULL};
 
 	return admin_main(tables);
 }

@@ -7,7 +7,7 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_settings, NULL};
+	static const struct route *const tables[] = {routes_settings, routes_reveal, NULL};
 
 	return admin_main(tables);
 }

@@ -7,7 +7,7 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_tasks, NULL};
+	static const struct route *const tables[] = {routes_tasks, routes_preview, NULL};
 
 	return admin_main(tables);
 }

@@ -76,6 +76,34 @@
 	  "The notes were saved", \
 	  "备注已保存", \
 	  "メモを保存しました") \
+	X(KEY_ELSEWHERE, \
+	  "the key is not in this group", \
+	  "该密钥不在此分组中", \
+	  "キーはこのグループにありません") \
+	X(NOT_TESTED, \
+	  "not tested: there was no time left; use validate-group", \
+	  "未测试：时间已用完；请使用 validate-group", \
+	  "未テスト：時間切れです。validate-group を使ってください") \
+	X(KEY_UNREADABLE, \
+	  "the key cannot be decrypted", \
+	  "密钥无法解密", \
+	  "キーを復号できません") \
+	X(KEYS_CHANGED, \
+	  "The keys were changed", \
+	  "密钥已更改", \
+	  "キーを変更しました") \
+	X(FAULT_TOO_LONG, \
+	  "longer than {} bytes", \
+	  "超过 {} 字节", \
+	  "{} バイトを超えています") \
+	X(FAULT_CHARACTER, \
+	  "holds a space or a control character", \
+	  "含有空格或控制字符", \
+	  "空白または制御文字を含んでいます") \
+	X(FAULT_NO_TEXT, \
+	  "is not a string", \
+	  "不是字符串", \
+	  "文字列ではありません") \
 	X(KEY_DISABLED, \
 	  "The key was disabled", \
 	  "密钥已停用", \

@@ -256,11 +256,11 @@ req_write_back(struct req *req)
 struct str
 req_show_key(struct req *req, struct str key)
 {
-	return req->admin->conf->mask_keys ? key_mask(key, &req->arena) : key;
+	return req->masked ? key_mask(key, &req->arena) : key;
 }
 
 struct str
 req_show_keys(struct req *req, struct str list)
 {
-	return req->admin->conf->mask_keys ? key_mask_list(list, &req->arena) : list;
+	return req->masked ? key_mask_list(list, &req->arena) : list;
 }

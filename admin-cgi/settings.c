@@ -6,6 +6,8 @@
 #include "admin-cgi/setting_out.h"
 
 #include "lib/clock.h"
+#include "lib/group.h"
+#include "lib/json.h"
 #include "lib/key.h"
 #include "lib/migrate.h"
 #include "lib/setting_json.h"
@@ -32,8 +34,93 @@ default_text(struct req *req, enum setting id)
 	return str_of(setting_def(id)->default_text);
 }
 
+/* --- which groups have a value of their own --- */
+
+struct overrides {
+	struct group_row *groups;
+	struct json_object **config; /* of each group; NULL: none, or none that can be read */
+	struct json_object **options;
+	size_t n;
+};
+
 static void
-out_one(struct req *req, enum setting id, union setting_value value)
+free_json(void *object)
+{
+	json_done(object);
+}
+
+static struct json_object *
+read_column(struct req *req, struct str column)
+{
+	struct json_object *object = NULL;
+
+	if (str_trim(column).n == 0 || json_parse(column, &object, NULL) != ERR_OK ||
+	    object == NULL)
+		return NULL;
+	arena_on_free(&req->arena, free_json, object);
+	return json_object_is_type(object, json_type_object) ? object : NULL;
+}
+
+static enum err
+read_overrides(struct req *req, struct db *db, struct overrides *ret)
+{
+	enum err e = group_list(db, &req->arena, &ret->groups, &ret->n);
+
+	if (e != ERR_OK)
+		return e;
+	ret->config = arena_alloc(&req->arena, (ret->n + 1) * sizeof(struct json_object *));
+	ret->options = arena_alloc(&req->arena, (ret->n + 1) * sizeof(struct json_object *));
+	for (size_t i = 0; i < ret->n; i++) {
+		ret->config[i] = read_column(req, ret->groups[i].config_json);
+		ret->options[i] = read_column(req, ret->groups[i].options_json);
+	}
+	return ERR_OK;
+}
+
+static void
+out_overrides(struct req *req, const struct overrides *o, enum setting id)
+{
+	const struct setting_def *def = setting_def(id);
+	struct buf *b = &req->data;
+
+	out_open(b, "overridden_by", '[');
+	for (size_t i = 0; i < o->n && def->scope != SETTING_SYSTEM_ONLY; i++) {
+		struct json_object *from =
+		    def->scope == SETTING_GROUP_CONFIG ? o->config[i] : o->options[i];
+		union setting_value value;
+
+		if (json_get(from, def->key) == NULL ||
+		    setting_read_json(id, json_get(from, def->key), &value, NULL) != ERR_OK)
+			continue;
+		out_open(b, NULL, '{');
+		out_int(b, "group_id", o->groups[i].id);
+		out_str(b, "name", o->groups[i].name);
+		out_str(b, "display_name", o->groups[i].display_name);
+		out_setting_value(b, "value", id, value);
+		out_close(b, '}');
+		setting_value_done(id, &value);
+	}
+	out_close(b, ']');
+}
+
+static const char *
+scope_name(enum setting_scope scope)
+{
+	switch (scope) {
+	case SETTING_SYSTEM_ONLY:
+		return "system";
+	case SETTING_GROUP_CONFIG:
+		return "config";
+	case SETTING_GROUP_OPTION:
+		return "options";
+	}
+	return "";
+}
+
+/* --- GET --- */
+
+static void
+out_one(struct req *req, enum setting id, union setting_value value, const struct overrides *o)
 {
 	const struct setting_def *def = setting_def(id);
 	struct buf *b = &req->data;
@@ -48,16 +135,21 @@ out_one(struct req *req, enum setting id, union setting_value value)
 	out_str(b, "category", str_of(msg(req, categories[def->category].name)));
 	out_bool(b, "required",
 		 def->type == SETTING_INT || id == SETTING_APP_URL || id == SETTING_PROXY_KEYS);
+	out_cstr(b, "scope", scope_name(def->scope));
+	out_overrides(req, o, id);
 	out_close(b, '}');
 }
 
 static enum err
 get_settings(struct req *req)
 {
+	struct overrides overrides;
 	struct settings settings;
 	struct db *db;
 
 	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = read_overrides(req, db, &overrides);
 	if (e == ERR_OK)
 		e = settings_load(db, &settings, NULL);
 	if (e != ERR_OK)
@@ -70,7 +162,7 @@ get_settings(struct req *req)
 		out_open(&req->data, "settings", '[');
 		for (int id = 0; id < SETTING__MAX; id++)
 			if (setting_def((enum setting)id)->category == categories[c].category)
-				out_one(req, (enum setting)id, settings.v[id]);
+				out_one(req, (enum setting)id, settings.v[id], &overrides);
 		out_close(&req->data, ']');
 		out_close(&req->data, '}');
 	}

@@ -3,9 +3,8 @@
  * Long tasks: /api/keys/add-async, delete-async and validate-group put one into the
  * DB, where the background finds it; /api/tasks looks at them and cancels.
  */
-#include "admin-cgi/admin.h"
-
-#include "admin-cgi/multipart.h"
+#include "admin-cgi/errtext.h"
+#include "admin-cgi/preview.h"
 #include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/limits.h"
@@ -36,11 +35,12 @@ out_result(struct buf *b, const struct task_row *t)
 }
 
 static void
-out_task(struct buf *b, const struct task_row *t)
+out_task(struct req *req, const char *name, const struct task_row *t)
 {
+	struct buf *b = &req->data;
 	int64_t began = t->started_at > 0 ? t->started_at : t->created_at;
 
-	out_open(b, NULL, '{');
+	out_open(b, name, '{');
 	out_int(b, "id", t->id);
 	out_str(b, "task_type", t->type);
 	out_str(b, "state", t->state);
@@ -52,7 +52,7 @@ out_task(struct buf *b, const struct task_row *t)
 	if (!task_is_active(t) && t->error.n == 0)
 		out_result(b, t);
 	if (t->error.n > 0)
-		out_str(b, "error", t->error);
+		out_str(b, "error", errtext(t->error, req->language, &req->arena));
 	out_time(b, "started_at", began);
 	if (t->finished_at > 0) {
 		out_time(b, "finished_at", t->finished_at);
@@ -108,7 +108,7 @@ status(struct req *req)
 		return e;
 	const struct task_row *t = current(tasks, n);
 	if (t != NULL) {
-		out_task(&req->data, t);
+		out_task(req, NULL, t);
 		return ERR_OK;
 	}
 	buf_cstr(&req->data, "{\"task_type\":\"\",\"is_running\":false,\"processed\":0,\"total\":0,"
@@ -127,7 +127,7 @@ list(struct req *req)
 		return e;
 	out_open(&req->data, NULL, '[');
 	for (size_t i = 0; i < n; i++)
-		out_task(&req->data, &tasks[i]);
+		out_task(req, NULL, &tasks[i]);
 	out_close(&req->data, ']');
 	return ERR_OK;
 }
@@ -142,8 +142,44 @@ show(struct req *req)
 	if (e == ERR_OK)
 		e = task_get(db, req->ids[0], &req->arena, &task, &req->info);
 	if (e == ERR_OK)
-		out_task(&req->data, &task);
+		out_task(req, NULL, &task);
 	return e;
+}
+
+/* What an import did so far; of other tasks there is no more than the row says. */
+static enum err
+report(struct req *req)
+{
+	struct task_report report = {0};
+	struct task_row task;
+	struct crypt *crypt;
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &crypt);
+	if (e == ERR_OK)
+		e = task_get(db, req->ids[0], &req->arena, &task, &req->info);
+	if (e == ERR_OK)
+		e = task_report_get(db, crypt, req->ids[0], &req->arena, &report);
+	if (e != ERR_OK)
+		return e;
+	const struct import_counts counts = {
+	    .total = task.total,
+	    .added = task.good,
+	    .in_text = report.repeated,
+	    .in_group = task.processed - task.good - report.repeated - report.malformed,
+	    .malformed = report.malformed,
+	};
+	out_open(&req->data, NULL, '{');
+	out_task(req, "task", &task);
+	if (str_is(task.type, "KEY_IMPORT"))
+		out_import_counts(&req->data, &counts);
+	else
+		out_raw(&req->data, "counts", STR("null"));
+	out_key_faults(req, report.faults, report.n_faults, report.malformed);
+	out_close(&req->data, '}');
+	return ERR_OK;
 }
 
 static enum err
@@ -162,76 +198,31 @@ cancel(struct req *req)
 
 /* --- starting --- */
 
-struct order {
-	int64_t group_id;
-	struct str text;
-};
-
-static enum err
-read_upload(struct req *req, struct multipart *m, struct order *ret)
-{
-	struct part part;
-	bool file = false;
-	enum err e;
-
-	*ret = (struct order){0};
-	while (multipart_next(m, &part, &e)) {
-		if (str_is(part.name, "group_id") &&
-		    !str_to_i64(str_trim(part.value), 1, INT64_MAX, &ret->group_id))
-			return err_set(&req->info, ERR_BAD_REQUEST,
-				       "\"group_id\" must be a number above 0");
-		if (!str_is(part.name, "file"))
-			continue;
-		if (part.filename.n < 4 ||
-		    !str_iis(str_from(part.filename, part.filename.n - 4), ".txt"))
-			return err_set(&req->info, ERR_VALIDATION, "the file must be a .txt file");
-		ret->text = part.value;
-		file = true;
-	}
-	if (e != ERR_OK)
-		return err_set(&req->info, e, "the form cannot be read");
-	if (ret->group_id == 0 || !file)
-		return err_set(&req->info, ERR_BAD_REQUEST,
-			       "the form must have the fields \"group_id\" and \"file\"");
-	return ERR_OK;
-}
-
-static enum err
-read_order(struct req *req, bool uploads, struct order *ret)
-{
-	struct json_object *body;
-	struct multipart m;
-
-	if (uploads && multipart_init(&m, cgi_var(req->envp, "CONTENT_TYPE"), req->body))
-		return read_upload(req, &m, ret);
-	enum err e = req_json(req, &body);
-	if (e == ERR_OK)
-		e = req_id(req, body, "group_id", &ret->group_id);
-	return e == ERR_OK ? req_text(req, body, "keys_text", &ret->text) : e;
-}
-
 static enum err
 start_keys(struct req *req, enum task_type type)
 {
 	struct task_row task;
 	struct key_text keys;
-	struct order order;
+	struct key_input input = {0};
 	struct crypt *crypt;
 	struct db *db;
 
-	enum err e = read_order(req, type == TASK_IMPORT, &order);
-	if (e == ERR_OK)
-		e = key_text_parse(order.text, LIMIT_TASK_KEYS, &req->arena, &keys, &req->info);
+	enum err e = req_key_input(req, type == TASK_IMPORT, &input);
+	if (e == ERR_OK && type == TASK_IMPORT)
+		e = key_text_sift(input.text, LIMIT_TASK_KEYS, true, &req->arena, &keys,
+				  &req->info);
+	else if (e == ERR_OK)
+		e = key_text_parse(input.text, LIMIT_TASK_KEYS, &req->arena, &keys, &req->info);
 	if (e == ERR_OK)
 		e = req_db(req, &db);
 	if (e == ERR_OK)
 		e = req_crypt(req, &crypt);
 	if (e == ERR_OK)
-		e = task_add(db, crypt, order.group_id, type, &keys, &req->arena, &task,
+		e = task_add(db, crypt, input.group_id, type, &keys, &req->arena, &task,
 			     &req->info);
 	if (e != ERR_OK)
 		return e;
-	out_task(&req->data, &task);
+	out_task(req, NULL, &task);
 	req->message = MSG_TASK_STARTED;
 	return ERR_OK;
 }
@@ -275,7 +266,7 @@ validate_group(struct req *req)
 	e = task_add_validation(db, group_id, which, &req->arena, &task, &req->info);
 	if (e != ERR_OK)
 		return e;
-	out_task(&req->data, &task);
+	out_task(req, NULL, &task);
 	req->message = MSG_TASK_STARTED;
 	return ERR_OK;
 }
@@ -287,6 +278,7 @@ const struct route routes_tasks[] = {
     {METHOD_GET, "/api/tasks", list, false},
     {METHOD_GET, "/api/tasks/status", status, false},
     {METHOD_GET, "/api/tasks/{id}", show, false},
+    {METHOD_GET, "/api/tasks/{id}/report", report, false},
     {METHOD_POST, "/api/tasks/{id}/cancel", cancel, false},
     {0},
 };

@@ -97,6 +97,7 @@ answer_head(struct exchange *x, int status, const struct headers *h, int64_t bod
 	bool cors = cors_allows(x->w->conf, x->req->envp);
 	struct buf b;
 
+	x->status_out = status;
 	begin_head(&b, status);
 	for (size_t i = 0; h != NULL && i < h->n; i++) {
 		struct str name = h->v[i].name;
@@ -128,6 +129,7 @@ answer_head(struct exchange *x, int status, const struct headers *h, int64_t bod
 static void
 own_head(struct exchange *x, struct buf *b, int status, const char *content_type, size_t n)
 {
+	x->status_out = status;
 	begin_head(b, status);
 	field(b, "Content-Type", str_of(content_type));
 	buf_printf(b, "Content-Length: %zu\r\n", n);
@@ -185,6 +187,7 @@ answer_preflight(struct exchange *x)
 {
 	struct buf b;
 
+	x->status_out = 204;
 	begin_head(&b, 204);
 	cors_fields(x->w->conf, x->req->envp, &b);
 	cors_preflight_fields(x->w->conf, x->req->envp, &b);

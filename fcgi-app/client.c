@@ -15,6 +15,7 @@
 #include <fastcgi.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -37,9 +38,15 @@ client_init(struct client *c, int fd, uint16_t request_id, bool plain)
 static bool
 has_left(const struct client *c)
 {
+	struct pollfd out = {.fd = c->fd};
 	unsigned char bytes[64];
-	ssize_t n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	ssize_t n;
 
+	/* Plain CGI: a pipe or socket whose other end is closed, both ways: one that is
+	 * standard input as well is shut one way when the request is whole. */
+	if (c->plain)
+		return poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP));
+	n = recv(c->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	return n <= 0 || (n >= 2 && bytes[1] == FCGI_ABORT_REQUEST);
@@ -62,9 +69,9 @@ on_socket(evutil_socket_t fd, short what, void *arg)
 			return;
 		watch(c, EV_READ);
 	} else {
-		if (!has_left(c))
+		c->gone = has_left(c);
+		if (!c->gone)
 			return;
-		c->gone = true;
 	}
 	if (c->gone)
 		watch(c, 0);
@@ -74,14 +81,16 @@ on_socket(evutil_socket_t fd, short what, void *arg)
 static void
 watch(struct client *c, short want)
 {
-	if (c->plain || want == c->watched || c->event.ev_base == NULL)
+	if (want == c->watched || c->event.ev_base == NULL)
 		return;
 	if (c->watched != 0)
 		event_del(&c->event);
 	c->watched = want;
 	if (want == 0)
 		return;
-	event_assign(&c->event, c->event.ev_base, c->fd, (short)(want | EV_PERSIST), on_socket, c);
+	/* What a CGI socket may still say nobody reads: only what changes there matters. */
+	event_assign(&c->event, c->event.ev_base, c->fd,
+		     (short)(want | EV_PERSIST | (c->plain ? EV_ET : 0)), on_socket, c);
 	event_add(&c->event, NULL);
 }
 
@@ -94,10 +103,20 @@ client_attach(struct client *c, struct event_base *base,
 	event_assign(&c->event, base, c->fd, EV_READ, on_socket, c);
 }
 
+/* Plain CGI may write into a file, which cannot be watched. */
+static bool
+can_leave(const struct client *c)
+{
+	struct stat st;
+
+	return !c->plain ||
+	       (fstat(c->fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)));
+}
+
 void
 client_watch(struct client *c)
 {
-	if (!c->gone)
+	if (!c->gone && can_leave(c))
 		watch(c, (short)(c->watched | EV_READ));
 }
 

@@ -22,6 +22,30 @@
 static void pick(struct exchange *x);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
+/* --- what is counted --- */
+
+/* The try under way is over. */
+static void
+count_try(struct exchange *x)
+{
+	int64_t ended = x->call_ended_us != 0 ? x->call_ended_us : clock_mono_us();
+
+	x->provider_us += ended - x->attempt_started_us;
+	x->call_ended_us = 0;
+}
+
+/* Its answer is made; from here on only the client is waited for. */
+static void
+count_exchange(struct exchange *x)
+{
+	int64_t took = clock_mono_us() - x->started_us;
+
+	if (x->stream_counted)
+		gate_stream(x->w->gate, -1);
+	counters_request(x->w->counters, x->named != NULL ? x->named->id : 0, x->status_out,
+			 took - x->provider_us);
+}
+
 /* --- state --- */
 
 void
@@ -36,6 +60,10 @@ exchange_set_state(struct exchange *x, enum exchange_state to)
 	};
 
 	check(allowed[x->state] & 1 << to);
+	if ((x->state == EX_SENDING || x->state == EX_ANSWERING) && to != EX_ANSWERING)
+		count_try(x);
+	if (to == EX_DONE)
+		count_exchange(x);
 	x->state = to;
 }
 
@@ -92,6 +120,8 @@ exchange_gone(struct exchange *x)
 	if (x->state == EX_SENDING || x->state == EX_ANSWERING)
 		row_hold(x, err_status(ERR_CLIENT_GONE), "client_gone",
 			 STR("the client went away"));
+	if (x->state != EX_DONE)
+		x->status_out = err_status(ERR_CLIENT_GONE);
 	if (x->state != EX_DONE)
 		exchange_set_state(x, EX_DONE);
 	end(x);

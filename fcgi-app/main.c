@@ -10,6 +10,7 @@
  */
 #include "fcgi-app/master.h"
 #include "fcgi-app/responder.h"
+#include "lib/cgi.h"
 #include "lib/log.h"
 
 #include "config.h"
@@ -28,7 +29,8 @@ static const char usage[] =
     "\n"
     "Serves /proxy/{group}/… of GPT-Load behind a web server.\n"
     "\n"
-    "  --listen SOCKET     a path, or ADDRESS:PORT; runs workers on it until SIGTERM,\n"
+    "  --listen SOCKET     a path, or ADDRESS:PORT, or - for the listening socket on\n"
+    "                      descriptor 0 (systemd); runs workers on it until SIGTERM,\n"
     "                      which lets running requests end; SIGHUP replaces the workers\n"
     "  --workers N         how many (default: WORKERS, or the number of cores)\n"
     "  --socket-mode MODE  permissions of a socket path, in octal (default: 600)\n"
@@ -45,6 +47,15 @@ struct options_given {
 	int workers;
 	unsigned socket_mode;
 };
+
+static bool
+is_listening(int fd)
+{
+	int yes = 0;
+	socklen_t n = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes != 0;
+}
 
 static NORETURN void
 bad_usage(const char *what, const char *value)
@@ -100,6 +111,9 @@ parse_options(int argc, char **argv, struct options_given *o)
 			exit(2);
 		}
 	}
+	if (o->listen != NULL && strcmp(o->listen, "-") == 0 && !is_listening(STDIN_FILENO))
+		bad_usage("--listen -: descriptor 0 is not a listening socket",
+			  "see systemd.exec(5)");
 	if (o->run != NULL && o->listen == NULL)
 		bad_usage("--run needs --listen", o->run);
 	if (optind < argc)
@@ -116,13 +130,16 @@ own_path(const char *argv0)
 	return path != NULL ? path : realpath("/proc/self/exe", NULL);
 }
 
-static bool
-is_listening(int fd)
+/* Plain CGI: why is in the server's error log; its client is told no more than that. */
+static void
+answer_cannot_start(bool as_cgi)
 {
-	int yes = 0;
-	socklen_t n = sizeof(yes);
-
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes != 0;
+	if (as_cgi)
+		printf("Status: %d %s\r\nContent-Type: application/json\r\nRetry-After: 5\r\n\r\n"
+		       "{\"code\":\"%s\",\"message\":\"the gateway cannot start; "
+		       "the web server's error log says why\"}",
+		       err_status(ERR_POOL), status_reason(err_status(ERR_POOL)),
+		       err_code(ERR_POOL));
 }
 
 int
@@ -143,15 +160,19 @@ main(int argc, char **argv)
 	}
 	if (conf_load(&conf, &info) != ERR_OK) {
 		fprintf(stderr, "gpt-load.fcgi: %s\n", info.text);
+		answer_cannot_start(as_cgi);
 		return 2;
 	}
 	/* Folders and, on the very first start, the AUTH_KEY. */
 	if (conf_prepare(conf, &generated, &info) != ERR_OK) {
 		fprintf(stderr, "gpt-load.fcgi: %s\n", info.text);
+		answer_cannot_start(as_cgi);
 		conf_free(conf);
 		return 2;
 	}
 	log_open(conf, "gpt-load.fcgi");
+	if (conf->in_folder)
+		cgi_begin_at_script();
 	if (o.listen != NULL) {
 		AUTO_FREE char *program = o.run != NULL ? realpath(o.run, NULL) : own_path(argv[0]);
 
@@ -159,6 +180,7 @@ main(int argc, char **argv)
 				o.workers > 0 ? o.workers : conf->workers);
 	} else if (as_cgi) {
 		rc = worker_run_cgi(conf);
+		answer_cannot_start(rc != 0);
 	} else {
 		rc = worker_run(conf, STDIN_FILENO);
 	}

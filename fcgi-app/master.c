@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * `gpt-load.fcgi --listen SOCKET --workers N`: binds, then runs itself (or what --run
+ * `gpt-load.fcgi --listen SOCKET --workers N`: binds (or takes the socket that systemd
+ * has bound, so that connections wait in it over a restart), then runs itself (or what --run
  * names: api.fcgi) N times with the socket on descriptor 0, as a web server would. A
  * worker that dies is replaced at once (later when it dies young again and again).
  * SIGTERM drains all; SIGHUP starts new workers, of the program as it is on disk
@@ -16,6 +17,7 @@
 #include "lib/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +34,8 @@
 #define YOUNG_US     INT64_C(2000000)
 #define DELAY_MIN_US INT64_C(100000)
 #define DELAY_MAX_US INT64_C(10000000)
+/* What a worker ends with that was not let in: another would not be either. */
+#define EXIT_BAD_CONFIGURATION 2
 /* Beyond the drain time-out, before a worker is killed. */
 #define KILL_AFTER_US INT64_C(10000000)
 
@@ -122,6 +126,16 @@ bind_tcp(const char *address, int *ret, struct errinfo *info)
 	return ERR_OK;
 }
 
+/* The one on descriptor 0, moved out of the way of what children get there. */
+static enum err
+take_inherited(int *ret, struct errinfo *info)
+{
+	*ret = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (*ret < 0)
+		return err_set(info, ERR_IO, "--listen -: %s", strerrordesc_np(errno));
+	return ERR_OK;
+}
+
 /* --- workers --- */
 
 static void
@@ -177,14 +191,16 @@ worker_died(struct master *m, struct child *c, int status)
 {
 	int64_t now = clock_mono_us();
 	bool young = now - c->started_us < YOUNG_US;
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
 	c->pid = 0;
 	if (m->stopping)
 		return;
-	m->served |= !young;
+	/* Being refused may take longer than a youth: the database is asked, and waited for. */
+	m->served |= !young && code != EXIT_BAD_CONFIGURATION;
 	/* It has said itself why it cannot start, and the next could not either. */
-	if (!m->served && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-		m->rc = WEXITSTATUS(status);
+	if (!m->served && code > 0) {
+		m->rc = code;
 		stop(m);
 		return;
 	}
@@ -221,6 +237,7 @@ static void
 replace(struct master *m)
 {
 	log_info("starting new workers; the old ones drain");
+	m->served = true; /* those that there are, else there were no master */
 	for (int i = 0; i < m->n; i++) {
 		struct child old = m->workers[i];
 
@@ -298,7 +315,9 @@ master_run(const struct conf *conf, const char *program, const char *socket, uns
 	   int workers)
 {
 	struct master *m = xcalloc(1, sizeof(*m));
-	bool unix_socket = strchr(socket, '/') != NULL || strchr(socket, ':') == NULL;
+	bool inherited = strcmp(socket, "-") == 0;
+	bool unix_socket =
+	    !inherited && (strchr(socket, '/') != NULL || strchr(socket, ':') == NULL);
 	struct errinfo info = {""};
 	enum err e;
 	int rc;
@@ -307,8 +326,9 @@ master_run(const struct conf *conf, const char *program, const char *socket, uns
 	m->program = program;
 	m->socket = socket;
 	m->n = MIN(workers, LIMIT_WORKERS);
-	e = unix_socket ? bind_unix(socket, socket_mode, &m->fd, &info)
-			: bind_tcp(socket, &m->fd, &info);
+	e = inherited     ? take_inherited(&m->fd, &info)
+	    : unix_socket ? bind_unix(socket, socket_mode, &m->fd, &info)
+			  : bind_tcp(socket, &m->fd, &info);
 	if (e != ERR_OK) {
 		log_error("%s", err_text(&info, e));
 		free(m);

@@ -25,6 +25,7 @@
 #include "lib/arena.h"
 #include "lib/channel.h"
 #include "lib/conf.h"
+#include "lib/counters.h"
 #include "lib/crypt.h"
 #include "lib/gate.h"
 #include "lib/header.h"
@@ -53,6 +54,7 @@ struct worker {
 	struct crypt *crypt;
 	struct spool *spool;
 	struct gate *gate;
+	struct counters *counters;
 	struct breakers *breakers;
 	struct upstreams *upstreams;
 	struct intake *intake;                         /* NULL in plain CGI */
@@ -68,7 +70,9 @@ struct worker {
 	pthread_mutex_t jobs_lock;
 	pthread_cond_t jobs_wake;
 	atomic_bool jobs_stop;
+	bool jobs_poked; /* with jobs_lock: not to sleep before another round */
 	bool draining;
+	bool stays; /* not plain CGI */
 };
 
 /* Serves on the listening socket `fd` until SIGTERM; the process's exit code. */
@@ -378,6 +382,12 @@ struct exchange {
 	enum err failed_as; /* how the last try failed, when it brought no answer */
 	struct logrow row;  /* of a try that failed, until it is known to be the last */
 	bool row_held;
+
+	/* what is counted of it */
+	int status_out; /* of the answer; 0: none went out */
+	bool stream_counted;
+	int64_t call_ended_us; /* mono, of the try under way; 0: not yet */
+	int64_t provider_us;   /* what the tries took */
 
 	/* time */
 	int64_t started_us; /* mono */

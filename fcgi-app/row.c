@@ -106,6 +106,8 @@ row_release(struct exchange *x, bool final)
 		return;
 	x->row_held = false;
 	x->row.is_final = final;
+	if (!final)
+		counters_retry(x->w->counters, x->named->id);
 	e = spool_append(x->w->spool, &x->row);
 	if (e != ERR_OK)
 		log_error("a log row was lost: %s", err_message(e));

@@ -294,6 +294,7 @@ settle(struct exchange *x, enum call_end end)
 {
 	struct verdict good = {.upstream = UPSTREAM_OK};
 
+	x->call_ended_us = clock_mono_us();
 	if (x->mode == ANSWER_COLLECT && x->call.head_done && settle_concerns(x)) {
 		settle_error(x, end == CALL_COMPLETE);
 	} else if (end != CALL_COMPLETE) {

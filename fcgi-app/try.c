@@ -179,6 +179,10 @@ pass_head(struct exchange *x)
 {
 	x->mode = ANSWER_PASS;
 	answer_head(x, x->call.status, &x->call.answer, x->expected_len, x->is_stream);
+	if (x->is_stream && !x->stream_counted) {
+		x->stream_counted = true;
+		gate_stream(x->w->gate, 1);
+	}
 }
 
 static void

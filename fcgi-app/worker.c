@@ -9,10 +9,12 @@
  * libfcgi takes an interrupted read for a broken connection.
  */
 #include "fcgi-app/responder.h"
+#include "lib/await.h"
 #include "lib/clock.h"
 #include "lib/db.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 
 #include <curl/curl.h>
@@ -64,7 +66,9 @@ worker_reload(struct worker *w, uint64_t version)
 }
 
 /* The pool may be empty (first start, another boot): then it is filled from the DB
- * before anything is served. Else no DB connection is made here. */
+ * before anything is served. And the first process of a node asks the DB whether the
+ * node may serve. All others make no DB connection here, nor does one that cannot reach
+ * the DB and finds that this configuration was admitted before. */
 static enum err
 ensure_pool(struct worker *w, struct errinfo *info)
 {
@@ -73,12 +77,19 @@ ensure_pool(struct worker *w, struct errinfo *info)
 	uint64_t version = 0;
 	enum err e = pool_identity_get(w->pool, &id);
 
-	if (e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0)
+	bool full =
+	    e == ERR_OK && id.complete && pool_version(w->pool, &version) == ERR_OK && version > 0;
+
+	if (full && node_was_admitted(w->conf, true))
 		return ERR_OK;
 	e = db_open(w->conf, &db, info);
 	if (e == ERR_OK)
 		e = migrate_run(db, w->conf, w->crypt, info);
 	if (e == ERR_OK)
+		e = node_admit(w->conf, db, w->pool, info);
+	if (e == ERR_DB_AWAY && full && node_was_admitted(w->conf, false))
+		e = ERR_OK;
+	else if (e == ERR_OK)
 		e = publish_ensure(w->conf, db, w->pool, info);
 	db_close(db);
 	return e;
@@ -96,6 +107,7 @@ jobs_main(void *arg)
 		struct timespec until;
 		int ms;
 
+		w->jobs_poked = false;
 		pthread_mutex_unlock(&w->jobs_lock);
 		ms = jobs_round(w->jobs, &w->jobs_stop);
 		clock_gettime(CLOCK_REALTIME, &until);
@@ -104,11 +116,23 @@ jobs_main(void *arg)
 		until.tv_sec += until.tv_nsec / 1000000000L;
 		until.tv_nsec %= 1000000000L;
 		pthread_mutex_lock(&w->jobs_lock);
-		if (!w->jobs_stop)
+		if (!w->jobs_stop && !w->jobs_poked)
 			(void)pthread_cond_timedwait(&w->jobs_wake, &w->jobs_lock, &until);
 	}
 	pthread_mutex_unlock(&w->jobs_lock);
 	return NULL;
+}
+
+/* Also called by the pool, when it wants keys from the DB. */
+static void
+wake_jobs(void *arg)
+{
+	struct worker *w = arg;
+
+	pthread_mutex_lock(&w->jobs_lock);
+	w->jobs_poked = true;
+	pthread_cond_signal(&w->jobs_wake);
+	pthread_mutex_unlock(&w->jobs_lock);
 }
 
 static void
@@ -117,6 +141,7 @@ jobs_begin(struct worker *w)
 	pthread_mutex_init(&w->jobs_lock, NULL);
 	pthread_cond_init(&w->jobs_wake, NULL);
 	w->jobs = jobs_new(w->conf, w->pool);
+	pool_on_want(w->pool, wake_jobs, w);
 	check(pthread_create(&w->jobs_thread, NULL, jobs_main, w) == 0);
 }
 
@@ -141,9 +166,7 @@ worker_row_written(struct worker *w)
 	if (w->jobs == NULL || w->snapshot == NULL || w->snapshot->log_write_interval_min > 0)
 		return;
 	jobs_poke(w->jobs);
-	pthread_mutex_lock(&w->jobs_lock);
-	pthread_cond_signal(&w->jobs_wake);
-	pthread_mutex_unlock(&w->jobs_lock);
+	wake_jobs(w);
 }
 
 /* --- timers --- */
@@ -173,9 +196,15 @@ static void
 on_tend(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
+	struct pool_away away;
+	uint64_t version;
 
 	(void)fd;
 	(void)what;
+	pool_away(w->pool, &away);
+	/* Requests would load it too; but Redis may be away by then. */
+	if (!away.away && pool_version(w->pool, &version) == ERR_OK)
+		worker_reload(w, version);
 	gate_tend(w->gate);
 	spool_tend(w->spool);
 }
@@ -239,8 +268,14 @@ on_signal(evutil_socket_t fd, short what, void *arg)
 	struct worker *w = arg;
 
 	(void)what;
-	while (read((int)fd, &si, sizeof(si)) == sizeof(si))
-		drain(w);
+	while (read((int)fd, &si, sizeof(si)) == sizeof(si)) {
+		/* Plain CGI: the server says so when the client has left, and kills what
+		 * still runs seconds later. */
+		if (w->intake == NULL && !TAILQ_EMPTY(&w->exchanges))
+			exchange_gone(TAILQ_FIRST(&w->exchanges));
+		else
+			drain(w);
+	}
 }
 
 /* --- putting together --- */
@@ -271,17 +306,24 @@ prepare_process(void)
 	check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 }
 
+static void
+end_signals(sigset_t *set)
+{
+	static const int ends[] = {SIGTERM, SIGINT, SIGUSR1};
+
+	sigemptyset(set);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		sigaddset(set, ends[i]);
+}
+
 static struct event *
 watch_signals(struct worker *w)
 {
-	static const int ends[] = {SIGTERM, SIGINT, SIGUSR1};
 	struct event *ev;
 	sigset_t set;
 	int fd;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		sigaddset(&set, ends[i]);
+	end_signals(&set);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	check(fd >= 0);
 	ev = event_new(w->base, fd, EV_READ | EV_PERSIST, on_signal, w);
@@ -328,6 +370,8 @@ open_all(struct worker *w, struct errinfo *info)
 	if (e == ERR_OK)
 		e = gate_open(w->conf, &w->gate, info);
 	if (e == ERR_OK)
+		e = counters_open(w->conf, w->stays, &w->counters, info);
+	if (e == ERR_OK)
 		e = spool_open(w->conf, &w->spool, info);
 	if (w->conf->auth_key != NULL)
 		sha256(str_of(w->conf->auth_key), w->auth_digest);
@@ -338,15 +382,69 @@ open_all(struct worker *w, struct errinfo *info)
 	return e;
 }
 
+static void
+close_all(struct worker *w)
+{
+	spool_close(w->spool);
+	counters_close(w->counters);
+	gate_close(w->gate);
+	snapshot_unref(w->snapshot);
+	pool_close(w->pool);
+	crypt_free(w->crypt);
+}
+
+static void
+start_afresh(struct worker *w, const struct conf *conf, bool stays)
+{
+	*w = (struct worker){.conf = conf, .stays = stays};
+	TAILQ_INIT(&w->exchanges);
+}
+
+/* false: told to end meanwhile. */
+static bool
+wait_ms(int ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	sigset_t set;
+
+	end_signals(&set);
+	return sigtimedwait(&set, NULL, &ts) < 0;
+}
+
+/* Waits for a database or a Redis that is away. ERR_CLIENT_GONE: was told to end. */
 static enum err
-worker_open(struct worker *w, const struct conf *conf, struct errinfo *info)
+open_patiently(struct worker *w, struct errinfo *info)
+{
+	const struct conf *conf = w->conf;
+	struct await await = {0};
+	bool say;
+	enum err e;
+
+	while ((e = open_all(w, info)) != ERR_OK && await_may_come(conf, e)) {
+		int ms = await_next(&await, e, info, &say);
+
+		if (say)
+			log_warn("cannot start yet, waiting: %s", err_text(info, e));
+		close_all(w);
+		start_afresh(w, conf, w->stays);
+		info->text[0] = '\0';
+		if (!wait_ms(ms))
+			return ERR_CLIENT_GONE;
+	}
+	if (e == ERR_OK && await.said_us != 0)
+		log_info("what was waited for is there");
+	return e;
+}
+
+static enum err
+worker_open(struct worker *w, const struct conf *conf, bool stays, struct errinfo *info)
 {
 	enum err e;
 
 	prepare_process();
-	*w = (struct worker){.conf = conf};
-	TAILQ_INIT(&w->exchanges);
-	e = open_all(w, info);
+	start_afresh(w, conf, stays);
+	/* Plain CGI has a client who waits. */
+	e = stays ? open_patiently(w, info) : open_all(w, info);
 	if (e != ERR_OK)
 		return e;
 	w->base = new_base();
@@ -379,12 +477,13 @@ worker_close(struct worker *w)
 	upstreams_free(w->upstreams);
 	breakers_free(w->breakers);
 	spool_close(w->spool);
+	w->spool = NULL;
+	/* Before the jobs end: the last of them finds that nobody is left. */
+	gate_close(w->gate);
+	w->gate = NULL;
 	if (w->jobs != NULL)
 		jobs_end(w);
-	gate_close(w->gate);
-	snapshot_unref(w->snapshot);
-	pool_close(w->pool);
-	crypt_free(w->crypt);
+	close_all(w);
 	if (w->base != NULL)
 		event_base_free(w->base);
 	curl_global_cleanup();
@@ -393,6 +492,10 @@ worker_close(struct worker *w)
 static int
 cannot_start(struct worker *w, enum err e, const struct errinfo *info)
 {
+	if (e == ERR_CLIENT_GONE) {
+		worker_close(w);
+		return 0;
+	}
 	log_error("cannot start: %s", err_text(info, e));
 	worker_close(w);
 	return e == ERR_CONF ? 2 : 1;
@@ -403,7 +506,7 @@ worker_run(const struct conf *conf, int fd)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, true, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);
@@ -424,7 +527,7 @@ worker_run_cgi(const struct conf *conf)
 {
 	struct errinfo info = {""};
 	struct worker w;
-	enum err e = worker_open(&w, conf, &info);
+	enum err e = worker_open(&w, conf, false, &info);
 
 	if (e != ERR_OK)
 		return cannot_start(&w, e, &info);
@@ -432,8 +535,10 @@ worker_run_cgi(const struct conf *conf)
 	w.draining = true;
 	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
-	if (!TAILQ_EMPTY(&w.exchanges))
+	if (!TAILQ_EMPTY(&w.exchanges)) {
+		client_watch(&TAILQ_FIRST(&w.exchanges)->req->client);
 		event_base_dispatch(w.base);
+	}
 	worker_close(&w);
 	return 0;
 }

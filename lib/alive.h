@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Is anything of this installation running: on this node by its gate (gate.h), on any
- * other by the lease of the background work (lease.h).
+ * other by its sign of life (node.h) and the lease of the background work (lease.h).
  */
 #ifndef LIB_ALIVE_H
 #define LIB_ALIVE_H
@@ -12,6 +12,7 @@
 struct alive {
 	int workers;      /* of this node */
 	char holder[65];  /* of the lease, "host:pid:…"; "": nobody */
+	char other[65];   /* the place of another node that lives; "": none */
 	int64_t since_us; /* wall; of the oldest worker here, else of the lease's last round */
 };
 

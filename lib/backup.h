@@ -20,8 +20,8 @@ enum err backup_make(const struct conf *conf, const char *path, bool replace,
 		     backup_progress_fn progress, void *arg, struct errinfo *info) MUST_CHECK;
 /* Replaces the contents of conf's database by those of the file, in one step: whoever is
  * killed leaves one or the other. Nothing of the gateway may run. The pools are filled
- * anew at the next start. ERR_CRYPT: the keys in it do not open with `crypt`. ERR_CONF:
- * not a database of ours or of GPT-Load 1.4. */
+ * anew at the next start. ERR_CONF: not a database of ours or of GPT-Load 1.4, or the keys
+ * in it do not open with `crypt`. */
 enum err backup_restore(const struct conf *conf, const char *path, const struct crypt *crypt,
 			backup_progress_fn progress, void *arg, struct errinfo *info) MUST_CHECK;
 

@@ -7,6 +7,7 @@
 #include "lib/batch.h"
 #include "lib/clock.h"
 #include "lib/crypt.h"
+#include "lib/rollup.h"
 
 #include <stdlib.h>
 
@@ -28,8 +29,8 @@ static const struct sql insert_row = {
 	"request_path, duration, error_message, user_agent, request_type, upstream_addr, "
 	"is_stream, request_body, gptl_request_id, gptl_attempt, gptl_ttfb_ms, gptl_bytes_in, "
 	"gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
-	"gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-	"?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+	"gptl_end, gptl_rolled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+	"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT (id) DO NOTHING",
     /* Not INSERT IGNORE, which lets values through that do not fit, and no ON
      * DUPLICATE KEY, which counts a row that it found. */
     .mysql = "INSERT INTO request_logs (id, timestamp, group_id, group_name, parent_group_id, "
@@ -37,8 +38,8 @@ static const struct sql insert_row = {
 	     "request_path, duration, error_message, user_agent, request_type, upstream_addr, "
 	     "is_stream, request_body, gptl_request_id, gptl_attempt, gptl_ttfb_ms, gptl_bytes_in, "
 	     "gptl_bytes_out, gptl_prompt_tokens, gptl_completion_tokens, gptl_cached_tokens, "
-	     "gptl_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-	     "?, ?, ?, ?, ?, ?, ?)",
+	     "gptl_end, gptl_rolled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+	     "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
 };
 
 /* *ret_new: it was not there yet. */
@@ -212,6 +213,21 @@ sum_hours(struct batch *b)
 	return ERR_OK;
 }
 
+/* The dashboard's sums (rollup.h). */
+static enum err
+sum_up(struct batch *b)
+{
+	struct rollup *sums = rollup_new();
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; i < b->n_order && e == ERR_OK; i++)
+		e = rollup_add(sums, b->db, b->order[i]);
+	if (e == ERR_OK)
+		e = rollup_write(sums, b->db);
+	rollup_free(sums);
+	return e == ERR_OK ? ERR_OK : failure(b, e, "cannot add to the sums");
+}
+
 static enum err
 put_position(struct batch *b, const struct batch_place *place)
 {
@@ -246,6 +262,8 @@ write_once(struct batch *b, const struct batch_place *place, size_t *ret_bad)
 		e = count_keys(b);
 	if (e == ERR_OK)
 		e = sum_hours(b);
+	if (e == ERR_OK)
+		e = sum_up(b);
 	if (e == ERR_OK)
 		e = put_position(b, place);
 	if (e != ERR_OK) {

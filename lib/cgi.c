@@ -9,6 +9,9 @@
 
 #include <arpa/inet.h>
 
+/* Set before there are threads. */
+static bool begins_at_script;
+
 struct str
 cgi_var(char *const *envp, const char *name)
 {
@@ -64,6 +67,43 @@ without_authority(struct str uri)
 	return slash != NULL ? str_from(rest, (size_t)(slash - rest.p)) : STR("/");
 }
 
+/* The length of `folder` at the start of the raw path, where a byte may be encoded;
+ * 0: the path is not below it. The slash behind it is not counted. */
+static size_t
+length_of_folder(struct str path, struct str folder)
+{
+	struct str rest = path;
+
+	for (size_t i = 0; i < folder.n; i++) {
+		int byte = rest.n > 0 && rest.p[0] == '%' ? percent_byte(rest) : -1;
+
+		if (rest.n == 0 ||
+		    (byte >= 0 ? byte : (unsigned char)rest.p[0]) != (unsigned char)folder.p[i])
+			return 0;
+		rest = str_from(rest, byte >= 0 ? 3 : 1);
+	}
+	return rest.n > 0 && rest.p[0] == '/' ? path.n - rest.n : 0;
+}
+
+/* Cuts the folder of the program off. */
+static struct str
+below_script(char *const *envp, struct str path)
+{
+	struct str script = cgi_var(envp, "SCRIPT_NAME");
+
+	while (script.n > 0 && script.p[script.n - 1] != '/')
+		script.n--;
+	if (script.n > 0)
+		script.n--;
+	return str_from(path, length_of_folder(path, script));
+}
+
+void
+cgi_begin_at_script(void)
+{
+	begins_at_script = true;
+}
+
 static enum err
 check_bytes(struct str s, struct errinfo *info)
 {
@@ -116,6 +156,8 @@ cgi_target(char *const *envp, struct cgi_target *ret, struct errinfo *info)
 		if (is_dot_segment(seg))
 			return err_set(info, ERR_BAD_REQUEST,
 				       "the request path holds a dot segment");
+	if (begins_at_script)
+		t.path = below_script(envp, t.path);
 	*ret = t;
 	return ERR_OK;
 }

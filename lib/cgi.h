@@ -17,6 +17,11 @@
 /* Empty when there is none. */
 struct str cgi_var(char *const *envp, const char *name);
 
+/* From here on, targets begin below the folder of the program: its SCRIPT_NAME says
+ * which. For programs in a folder that a web server serves (make install-htaccess),
+ * where nobody but the server knows the folder's address. Called once, at start. */
+void cgi_begin_at_script(void);
+
 /* The request target as the client sent it, scheme and authority cut off. */
 struct cgi_target {
 	struct str path;  /* raw, begins with '/' */

@@ -452,6 +452,7 @@ finish(struct loaded *l, const struct lookup *from, struct errinfo *info)
 	if (l->log_enable_file)
 		c->log_file = xstrdup(l->log_file_path);
 	c->unknown = unknown_names(from->file);
+	c->in_folder = getenv("GPT_LOAD_IN_FOLDER") != NULL;
 	e = finish_database(c, from, info);
 	if (e != ERR_OK)
 		return e;

@@ -48,6 +48,9 @@ struct conf {
 	char *http_proxy;       /* from the process environment at start; NULL: none */
 	char *https_proxy;
 	char *no_proxy;
+	/* Started by what `make install-htaccess` laid into a web server's folder: a
+	 * process comes with a request, and addresses begin below that folder. */
+	bool in_folder;
 	char *file;    /* the file that was read; NULL: none */
 	char *unknown; /* names in it that mean nothing here, comma-separated; NULL */
 };

@@ -29,11 +29,9 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#define KEY_BYTES    32
-#define NONCE_BYTES  12
-#define TAG_BYTES    16
-#define ROUNDS       100000
-#define CHECK_ROUNDS 2000
+#define KEY_BYTES   32
+#define NONCE_BYTES 12
+#define TAG_BYTES   16
 
 static const char derivation_salt[] = "gpt-load-encryption-v1";
 
@@ -151,14 +149,14 @@ uuid7(char out[37])
 	}
 }
 
-static void
-pbkdf2(const char *password, struct str salt, int rounds, uint8_t ret[32])
+void
+slow_digest(const char *secret, struct str salt, int rounds, uint8_t ret[32])
 {
-	size_t n = strlen(password);
+	size_t n = strlen(secret);
 
 	check(n <= INT32_MAX && salt.n <= INT32_MAX);
-	check(PKCS5_PBKDF2_HMAC(password, (int)n, (const unsigned char *)salt.p, (int)salt.n,
-				rounds, EVP_sha256(), 32, ret) == 1);
+	check(PKCS5_PBKDF2_HMAC(secret, (int)n, (const unsigned char *)salt.p, (int)salt.n, rounds,
+				EVP_sha256(), 32, ret) == 1);
 }
 
 /* --- the derived key's file --- */
@@ -169,7 +167,8 @@ cache_check(const struct cached *c, const char *password, uint8_t ret[32])
 	uint8_t slow[32];
 	unsigned int n = 32;
 
-	pbkdf2(password, (struct str){(const char *)c->salt, sizeof(c->salt)}, CHECK_ROUNDS, slow);
+	slow_digest(password, (struct str){(const char *)c->salt, sizeof(c->salt)},
+		    CRYPT_ROUNDS_QUICK, slow);
 	check(HMAC(EVP_sha256(), slow, sizeof(slow), c->key, sizeof(c->key), ret, &n) != NULL);
 	wipe(slow, sizeof(slow));
 }
@@ -276,7 +275,7 @@ crypt_new(struct crypt **ret, const char *password, const char *cache_file, stru
 		return ERR_OK;
 	}
 	if (cache_file == NULL || !cache_read(cache_file, password, c->key)) {
-		pbkdf2(password, STR(derivation_salt), ROUNDS, c->key);
+		slow_digest(password, STR(derivation_salt), CRYPT_ROUNDS, c->key);
 		if (cache_file != NULL)
 			cache_write(cache_file, password, c->key);
 	}

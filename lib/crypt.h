@@ -40,6 +40,11 @@ enum err crypt_decrypt(const struct crypt *c, struct str stored, struct buf *out
 void crypt_hash(const struct crypt *c, struct str plain, uint8_t ret[CRYPT_HASH_BYTES]);
 
 /* --- without a key --- */
+/* PBKDF2-HMAC-SHA256: of a secret that is stored where others may look (30 ms), or in
+ * a file that holds as much itself (0.6 ms). */
+#define CRYPT_ROUNDS       100000
+#define CRYPT_ROUNDS_QUICK 2000
+void slow_digest(const char *secret, struct str salt, int rounds, uint8_t ret[32]);
 #define SHA256_BYTES 32
 void sha256(struct str data, uint8_t ret[SHA256_BYTES]);
 bool sha256_equal(const uint8_t a[SHA256_BYTES], const uint8_t b[SHA256_BYTES]); /* constant time */

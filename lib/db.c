@@ -223,6 +223,20 @@ db_begin_read(struct db *db)
 }
 
 enum err
+db_begin_bounded(struct db *db, int ms)
+{
+	enum err e = begin(db, true);
+
+	if (e != ERR_OK)
+		return e;
+	e = db->driver->bound(db, MAX(ms, 1));
+	db->bounded = e == ERR_OK;
+	if (e != ERR_OK)
+		db_rollback(db);
+	return e;
+}
+
+enum err
 db_commit(struct db *db)
 {
 	enum err e;
@@ -243,6 +257,10 @@ db_rollback(struct db *db)
 		return;
 	db->driver->rollback(db);
 	db->in_transaction = false;
+	/* A connection on which this fails is lost. */
+	if (db->bounded)
+		(void)db->driver->bound(db, 0);
+	db->bounded = false;
 }
 
 /* --- rows --- */

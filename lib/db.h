@@ -115,6 +115,9 @@ void db_rollback(struct db *db);
 /* A transaction that only reads, all of it from one moment; ended by
  * db_rollback(). It waits for no writer. */
 enum err db_begin_read(struct db *db) MUST_CHECK;
+/* The same for what may take too long: a statement that has run for so many ms fails with
+ * ERR_TIMEOUT, and with it the transaction. */
+enum err db_begin_bounded(struct db *db, int ms) MUST_CHECK;
 
 /* Runs a script of several statements, ended by ';' at a line's end (schema and
  * migrations). */

@@ -29,6 +29,9 @@ struct db_driver {
 	enum err (*run)(struct db *db, struct str sql);
 	enum err (*begin)(struct db *db, bool read_only);
 	enum err (*commit)(struct db *db);
+	/* Within a transaction that only reads: how long a statement may take. 0, after its
+	 * end: as always. */
+	enum err (*bound)(struct db *db, int ms);
 	/* Harmless when the server has rolled back already. */
 	void (*rollback)(struct db *db);
 
@@ -60,6 +63,7 @@ struct db {
 	const struct db_driver *driver;
 	const struct conf *conf; /* borrowed */
 	bool in_transaction;
+	bool bounded; /* the transaction is db_begin_bounded()'s */
 	bool rows_open;
 	struct db_lock locks[DB_LOCKS];
 	char error[512]; /* what the last failed call said */

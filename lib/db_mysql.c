@@ -317,6 +317,18 @@ my_begin(struct db *db, bool read_only)
 }
 
 static enum err
+my_bound(struct db *db, int ms)
+{
+	struct mysql *m = mysql_of(db);
+
+	if (ms > 0)
+		return my_limit_statement_to(m, ms);
+	if (m->handle != NULL && my_limit_statements(m, false) != ERR_OK)
+		my_disconnect(m);
+	return ERR_OK;
+}
+
+static enum err
 my_commit(struct db *db)
 {
 	struct mysql *m = mysql_of(db);
@@ -524,6 +536,7 @@ const struct db_driver db_mysql = {
     .exec = my_exec,
     .run = my_run,
     .begin = my_begin,
+    .bound = my_bound,
     .commit = my_commit,
     .rollback = my_rollback,
     .query = my_query,

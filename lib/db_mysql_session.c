@@ -97,7 +97,9 @@ my_disconnect(struct mysql *m)
 enum err
 my_failed_with(struct mysql *m, unsigned code, const char *text)
 {
-	enum err e = db_failed(&m->base, err_of(code), "%s (%u)", text_of(code, text), code);
+	bool bound = m->base.bounded && (code == ERROR_TIME_LIMIT || code == ERROR_TIME_LIMIT2);
+	enum err e = db_failed(&m->base, bound ? ERR_TIMEOUT : err_of(code), "%s (%u)",
+			       text_of(code, text), code);
 
 	if (m->base.in_transaction && (is_lost(code) || code == ER_LOCK_DEADLOCK))
 		m->rolled_back = true;
@@ -115,6 +117,9 @@ my_failed(struct mysql *m)
 enum err
 my_stmt_failed(struct mysql *m, MYSQL_STMT *stmt)
 {
+	/* An error between rows is the connection's. */
+	if (m->lib->mysql_stmt_errno(stmt) == 0)
+		return my_failed(m);
 	return my_failed_with(m, m->lib->mysql_stmt_errno(stmt), m->lib->mysql_stmt_error(stmt));
 }
 
@@ -137,6 +142,19 @@ my_limit_statements(struct mysql *m, bool migrating)
 					       : "SET max_statement_time = 120");
 	return my_command(m, migrating ? "SET max_execution_time = 0"
 				       : "SET max_execution_time = 120000");
+}
+
+enum err
+my_limit_statement_to(struct mysql *m, int ms)
+{
+	char sql[64];
+
+	if (m->is_mariadb)
+		(void)snprintf(sql, sizeof(sql), "SET max_statement_time = %d.%03d", ms / 1000,
+			       ms % 1000);
+	else
+		(void)snprintf(sql, sizeof(sql), "SET max_execution_time = %d", ms);
+	return my_command(m, sql);
 }
 
 static enum err

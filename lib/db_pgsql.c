@@ -267,6 +267,18 @@ pgsql_begin(struct db *db, bool read_only)
 			read_only ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN");
 }
 
+/* Goes with the transaction. */
+static enum err
+pgsql_bound(struct db *db, int ms)
+{
+	char sql[64];
+
+	if (ms == 0)
+		return ERR_OK;
+	(void)snprintf(sql, sizeof(sql), "SET LOCAL statement_timeout = %d", ms);
+	return run_text(pgsql_of(db), sql);
+}
+
 /* The server answers a COMMIT of what has failed with ROLLBACK, and calls it good. */
 static enum err
 pgsql_commit(struct db *db)
@@ -459,6 +471,7 @@ const struct db_driver db_pgsql = {
     .exec = pgsql_exec,
     .run = pgsql_run,
     .begin = pgsql_begin,
+    .bound = pgsql_bound,
     .commit = pgsql_commit,
     .rollback = pgsql_rollback,
     .query = pgsql_query,

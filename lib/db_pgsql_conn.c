@@ -27,6 +27,7 @@
 #define SESSION                                                                                    \
 	"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET standard_conforming_strings = on; " \
 	"SET idle_in_transaction_session_timeout = '600s'"
+#define QUERY_CANCELED    "57014" /* by statement_timeout */
 #define STATEMENT_TIMEOUT "SET statement_timeout = '60s'"
 
 struct libpq libpq;
@@ -82,6 +83,8 @@ pgsql_failed(struct pgsql *p, const PGresult *r)
 	bool away = pgsql_ends_connection(state) || libpq.PQstatus(p->conn) == CONNECTION_BAD;
 	enum err e = away ? ERR_DB_AWAY : pgsql_err_of(state);
 
+	if (p->base.bounded && !away && strcmp(state, QUERY_CANCELED) == 0)
+		e = ERR_TIMEOUT;
 	if (said == NULL)
 		(void)db_failed(&p->base, e, "the connection was lost");
 	else if (pgsql_tells_values(state))
@@ -166,6 +169,21 @@ bad_parameter(struct pgsql *p, struct str said)
 			 STR_ARG(rest));
 }
 
+/* The server is there and will not have us: only another DSN, or somebody who changes
+ * the server, can mend that. All that libpq gives is text. */
+static bool
+is_refusal(struct str said)
+{
+	static const char *const texts[] = {
+	    "authentication failed", "\" does not exist", "no pg_hba.conf entry",
+	    "permission denied for database", "is not permitted to log in"};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (str_contains(said, texts[i]))
+			return true;
+	return false;
+}
+
 /* What libpq says of a connection that did not come about, on one line; nothing of
  * it when the password is in it. */
 static enum err
@@ -174,8 +192,7 @@ not_connected(struct pgsql *p)
 	bool no_password = p->conn != NULL && libpq.PQconnectionNeedsPassword(p->conn);
 	const char *password = p->conn != NULL ? libpq.PQpass(p->conn) : NULL;
 	struct str said = str_trim(str_of(libpq.PQerrorMessage(p->conn)));
-	enum err e =
-	    no_password || str_contains(said, "authentication failed") ? ERR_CONF : ERR_DB_AWAY;
+	enum err e = no_password || is_refusal(said) ? ERR_CONF : ERR_DB_AWAY;
 
 	if (str_starts(said, "invalid "))
 		e = bad_parameter(p, said);

@@ -8,6 +8,7 @@
  * file is made with mode 0600 and must not be a symbolic link; its folder may be
  * reached through one.
  */
+#include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/db_driver.h"
 #include "lib/str.h"
@@ -43,8 +44,10 @@ struct sqlite {
 	struct db base;
 	sqlite3 *handle;
 	char *path; /* resolved */
+	bool read_only;
 	struct cached cache[CACHED];
 	uint64_t uses;
+	int64_t deadline_us;     /* monotonic, of the bounded transaction */
 	struct sqlite_rows rows; /* the one that can be open */
 };
 
@@ -76,6 +79,8 @@ err_of(int code)
 	switch (code & 0xff) {
 	case SQLITE_FULL:
 		return ERR_DISK;
+	case SQLITE_INTERRUPT:
+		return ERR_TIMEOUT;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 	case SQLITE_CANTOPEN:
@@ -169,7 +174,7 @@ use_wal(struct sqlite *s)
 }
 
 static int
-set_up(struct sqlite *s, bool read_only)
+set_up(struct sqlite *s)
 {
 	int code = sqlite3_busy_timeout(s->handle, BUSY_MS);
 
@@ -177,7 +182,7 @@ set_up(struct sqlite *s, bool read_only)
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	/* That the file can be read shows with the first query. */
-	if (read_only)
+	if (s->read_only)
 		return code == SQLITE_OK
 			   ? sqlite3_exec(s->handle, "PRAGMA schema_version", NULL, NULL, NULL)
 			   : code;
@@ -196,15 +201,35 @@ set_up(struct sqlite *s, bool read_only)
 }
 
 static void
+close_handle(struct sqlite *s)
+{
+	for (size_t i = 0; i < CACHED; i++) {
+		(void)sqlite3_finalize(s->cache[i].stmt);
+		free(s->cache[i].sql);
+		s->cache[i] = (struct cached){0};
+	}
+	(void)sqlite3_close_v2(s->handle);
+	s->handle = NULL;
+}
+
+static int
+open_handle(struct sqlite *s)
+{
+	int code =
+	    sqlite3_open_v2(s->path, &s->handle,
+			    (s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+				SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
+			    NULL);
+
+	return code == SQLITE_OK ? set_up(s) : code;
+}
+
+static void
 sqlite_close(struct db *db)
 {
 	struct sqlite *s = sqlite_of(db);
 
-	for (size_t i = 0; i < CACHED; i++) {
-		(void)sqlite3_finalize(s->cache[i].stmt);
-		free(s->cache[i].sql);
-	}
-	(void)sqlite3_close_v2(s->handle);
+	close_handle(s);
 	free(s->path);
 	free(s);
 }
@@ -239,13 +264,8 @@ open_path(const struct conf *conf, const char *path, bool read_only, struct db *
 	s->base.driver = &db_sqlite;
 	s->base.conf = conf;
 	s->path = xstrdup(path);
-	code =
-	    sqlite3_open_v2(s->path, &s->handle,
-			    (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
-				SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
-			    NULL);
-	if (code == SQLITE_OK)
-		code = set_up(s, read_only);
+	s->read_only = read_only;
+	code = open_handle(s);
 	if (code != SQLITE_OK) {
 		e = open_failed(s, code, info);
 		sqlite_close(&s->base);
@@ -285,7 +305,10 @@ sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
 static void
 sqlite_settle(struct db *db)
 {
-	(void)sqlite3_db_config(sqlite_of(db)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	sqlite3 *handle = sqlite_of(db)->handle;
+
+	if (handle != NULL) /* else the file was lost */
+		(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
 /* --- statements --- */
@@ -389,12 +412,35 @@ statement_bind(struct sqlite *s, sqlite3_stmt *stmt, const struct db_arg *args, 
 	return ERR_OK;
 }
 
+/* The file was removed, or another lies in its place: what went into ours would be
+ * lost. Nothing else tells, since an open file stays usable. */
+static enum err
+take_file_again(struct sqlite *s)
+{
+	int moved = 0;
+
+	if (s->base.rows_open ||
+	    (s->handle != NULL && (sqlite3_file_control(s->handle, "main", SQLITE_FCNTL_HAS_MOVED,
+							&moved) != SQLITE_OK ||
+				   moved == 0)))
+		return ERR_OK;
+	if (access(s->path, F_OK) < 0)
+		return db_failed(&s->base, ERR_DB_AWAY, "%s is gone", s->path);
+	close_handle(s);
+	if (open_handle(s) == SQLITE_OK)
+		return ERR_OK;
+	close_handle(s);
+	return db_failed(&s->base, ERR_DB_AWAY, "%s was replaced and cannot be opened", s->path);
+}
+
 /* SQLite ends a transaction by itself when the disk is full: what follows must
  * not then be committed one by one. */
 static enum err
 transaction_alive(struct sqlite *s)
 {
-	if (s->base.in_transaction && sqlite3_get_autocommit(s->handle))
+	if (!s->base.in_transaction)
+		return take_file_again(s);
+	if (sqlite3_get_autocommit(s->handle))
 		return db_failed(&s->base, ERR_DB, "the transaction was rolled back");
 	return ERR_OK;
 }
@@ -460,6 +506,27 @@ sqlite_begin(struct db *db, bool read_only)
 	return sqlite_run(db, read_only ? STR("BEGIN") : STR("BEGIN IMMEDIATE"));
 }
 
+/* Instructions of SQLite's between two looks at the clock: some 50 µs. */
+#define LOOK_EVERY 2000
+
+static int
+is_overdue(void *arg)
+{
+	const struct sqlite *s = arg;
+
+	return clock_mono_us() >= s->deadline_us;
+}
+
+static enum err
+sqlite_bound(struct db *db, int ms)
+{
+	struct sqlite *s = sqlite_of(db);
+
+	s->deadline_us = clock_mono_us() + ms * INT64_C(1000);
+	sqlite3_progress_handler(s->handle, LOOK_EVERY, ms > 0 ? is_overdue : NULL, s);
+	return ERR_OK;
+}
+
 static enum err
 sqlite_commit(struct db *db)
 {
@@ -471,7 +538,7 @@ sqlite_rollback(struct db *db)
 {
 	struct sqlite *s = sqlite_of(db);
 
-	if (!sqlite3_get_autocommit(s->handle))
+	if (s->handle != NULL && !sqlite3_get_autocommit(s->handle))
 		(void)sqlite3_exec(s->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
@@ -603,6 +670,7 @@ const struct db_driver db_sqlite = {
     .exec = sqlite_exec,
     .run = sqlite_run,
     .begin = sqlite_begin,
+    .bound = sqlite_bound,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .query = sqlite_query,

@@ -30,7 +30,7 @@ struct gate_slot {
 	_Atomic int64_t count;
 	_Atomic int64_t pid;        /* 0: free */
 	_Atomic int64_t started_us; /* wall */
-	int64_t spare;
+	_Atomic int64_t streams;
 };
 
 struct gate {
@@ -60,6 +60,7 @@ reclaim(struct gate *g, int slot)
 	int64_t lost = atomic_exchange(&s->count, 0);
 
 	atomic_fetch_sub(&g->header->total, lost);
+	atomic_store(&s->streams, 0);
 	atomic_store(&s->pid, 0);
 }
 
@@ -156,6 +157,12 @@ gate_leave(struct gate *g)
 }
 
 void
+gate_stream(struct gate *g, int change)
+{
+	atomic_fetch_add_explicit(&g->slots[g->slot].streams, change, memory_order_relaxed);
+}
+
+void
 gate_tend(struct gate *g)
 {
 	for (int i = 0; i < LIMIT_PROCESSES; i++) {
@@ -199,6 +206,7 @@ gate_look(const struct conf *conf, struct gate_view *ret)
 		started = atomic_load(&slot.started_us);
 		ret->processes++;
 		ret->under_way += atomic_load(&slot.count);
+		ret->streams += atomic_load(&slot.streams);
 		if (ret->since_us == 0 || started < ret->since_us)
 			ret->since_us = started;
 	}

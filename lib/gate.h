@@ -18,6 +18,8 @@ void gate_close(struct gate *g); /* NULL is fine */
 /* false: MAX_CONCURRENT_REQUESTS are under way. Each true is ended by a leave. */
 bool gate_enter(struct gate *g) MUST_CHECK;
 void gate_leave(struct gate *g);
+/* 1: a stream has begun, -1: it has ended. */
+void gate_stream(struct gate *g, int change);
 /* Gives back what dead processes held. Call every second or so. */
 void gate_tend(struct gate *g);
 
@@ -25,6 +27,7 @@ void gate_tend(struct gate *g);
 struct gate_view {
 	int processes;     /* alive */
 	int64_t under_way; /* exchanges of those */
+	int64_t streams;   /* answers that come in pieces, of those */
 	int64_t since_us;  /* wall; when the oldest of them started; 0: none */
 };
 void gate_look(const struct conf *conf, struct gate_view *ret);

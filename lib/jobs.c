@@ -2,8 +2,9 @@
  *
  * The background's round: a table of steps, each with a time at which it is due,
  * run one after another. A step that fails is due again after a back-off; its
- * failure is said once, and so is its recovery. A database that is away is one
- * cause, whichever step finds it out, and holds back all that need it.
+ * failure is said once, and so is its recovery. A database or a key pool that is away
+ * is one cause, whichever step finds it out, and holds back all that need it; what is
+ * away is looked for every few seconds.
  *
  * No step takes long: what could (a flush, retention, validation) does a part and
  * is due again at once, so that the lease is renewed and `stop` is obeyed.
@@ -12,12 +13,16 @@
 #include "lib/clock.h"
 #include "lib/db.h"
 #include "lib/flush.h"
+#include "lib/gate.h"
 #include "lib/lease.h"
 #include "lib/limits.h"
+#include "lib/localkeys.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 #include "lib/retention.h"
+#include "lib/rollup.h"
 #include "lib/snapshot.h"
 #include "lib/task.h"
 #include "lib/validate.h"
@@ -32,6 +37,7 @@
 #define TEND_EVERY      (5 * SECOND)
 #define RETENTION_EVERY (120 * MINUTE)
 #define BACKOFF_MOST    (30 * SECOND)
+#define AWAY_MOST       (2 * SECOND)
 #define SAY_AGAIN       (10 * MINUTE)
 /* What one step may take of a round. */
 #define SLICE         (150 * MS)
@@ -42,14 +48,17 @@
 
 enum step {
 	STEP_DB,
+	STEP_POOL,
 	STEP_SNAPSHOT,
 	STEP_PUBLISH,
 	STEP_FLUSH,
+	STEP_NODE,
 	STEP_LEASE,
 	STEP_WRITEBACK,
 	STEP_VALIDATE,
 	STEP_TASKS,
 	STEP_RETENTION,
+	STEP_SUMS,
 	STEP_TEND,
 	STEP__MAX
 };
@@ -82,6 +91,7 @@ struct jobs {
 struct step_def {
 	const char *name;
 	bool needs_db;
+	bool needs_pool;
 	bool needs_lease;
 	int64_t every_us;
 	enum err (*run)(struct jobs *j, struct errinfo *info);
@@ -123,6 +133,18 @@ run_db(struct jobs *j, struct errinfo *info)
 		j->db = NULL;
 	}
 	return e;
+}
+
+static enum err
+run_pool(struct jobs *j, struct errinfo *info)
+{
+	uint64_t version;
+	enum err e = pool_version(j->pool, &version);
+
+	return e == ERR_OK ? ERR_OK
+			   : err_set(info, e,
+				     "it cannot be reached; requests go on with the keys that each "
+				     "process knows");
 }
 
 static enum err
@@ -190,6 +212,12 @@ run_flush(struct jobs *j, struct errinfo *info)
 		j->left_bytes = spool_waiting(j->conf);
 	}
 	return ERR_OK;
+}
+
+static enum err
+run_node(struct jobs *j, struct errinfo *info)
+{
+	return node_beat(j->conf, j->db, j->pool, info);
 }
 
 static enum err
@@ -292,6 +320,20 @@ run_tasks(struct jobs *j, struct errinfo *info)
 	return e;
 }
 
+/* Log rows, and the sums of them. */
+static enum err
+retain(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	int days = j->snap->log_retention_days;
+	bool sums = false;
+	enum err e = retention_step(j->db, days, ret_more, info);
+
+	if (e == ERR_OK)
+		e = rollup_prune_step(j->db, days, &sums, info);
+	*ret_more = *ret_more || sums;
+	return e;
+}
+
 static enum err
 run_retention(struct jobs *j, struct errinfo *info)
 {
@@ -304,9 +346,23 @@ run_retention(struct jobs *j, struct errinfo *info)
 		return ERR_OK;
 	}
 	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
 	if (e == ERR_OK && more)
 		due_in(j, STEP_RETENTION, 0);
+	return e;
+}
+
+static enum err
+run_sums(struct jobs *j, struct errinfo *info)
+{
+	int64_t until = clock_mono_us() + SLICE;
+	bool more = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && !stopped(j) && clock_mono_us() < until)
+		e = rollup_fill_step(j->db, &more, info);
+	if (e == ERR_OK && more)
+		due_in(j, STEP_SUMS, SLICE);
 	return e;
 }
 
@@ -318,16 +374,20 @@ run_tend(struct jobs *j, struct errinfo *info UNUSED)
 }
 
 static const struct step_def steps[STEP__MAX] = {
-    [STEP_DB] = {"the database", false, false, SECOND, run_db},
-    [STEP_SNAPSHOT] = {"the configuration", false, false, SECOND, run_snapshot},
-    [STEP_PUBLISH] = {"following the database", true, false, PUBLISH_EVERY, run_publish},
-    [STEP_FLUSH] = {"writing log rows", true, false, SECOND, run_flush},
-    [STEP_LEASE] = {"the background lease", true, false, SECOND, run_lease},
-    [STEP_WRITEBACK] = {"writing key states back", true, true, SECOND, run_writeback},
-    [STEP_VALIDATE] = {"validating keys", true, true, SECOND, run_validate},
-    [STEP_TASKS] = {"long tasks", true, true, SECOND, run_tasks},
-    [STEP_RETENTION] = {"deleting old log rows", true, true, RETENTION_EVERY, run_retention},
-    [STEP_TEND] = {"the pool", false, false, TEND_EVERY, run_tend},
+    /* what, whether it needs the DB, the pool, the lease */
+    [STEP_DB] = {"the database", false, false, false, SECOND, run_db},
+    [STEP_POOL] = {"the key pool", false, false, false, SECOND, run_pool},
+    [STEP_SNAPSHOT] = {"the configuration", false, true, false, SECOND, run_snapshot},
+    [STEP_PUBLISH] = {"following the database", true, true, false, PUBLISH_EVERY, run_publish},
+    [STEP_FLUSH] = {"writing log rows", true, false, false, SECOND, run_flush},
+    [STEP_NODE] = {"being one of the nodes", true, false, false, NODE_BEAT_S *SECOND, run_node},
+    [STEP_LEASE] = {"the background lease", true, false, false, SECOND, run_lease},
+    [STEP_WRITEBACK] = {"writing key states back", true, true, true, SECOND, run_writeback},
+    [STEP_VALIDATE] = {"validating keys", true, true, true, SECOND, run_validate},
+    [STEP_TASKS] = {"long tasks", true, true, true, SECOND, run_tasks},
+    [STEP_RETENTION] = {"deleting old log rows", true, false, true, RETENTION_EVERY, run_retention},
+    [STEP_SUMS] = {"summing up older log rows", true, false, true, MINUTE, run_sums},
+    [STEP_TEND] = {"keeping the pool in order", false, true, false, TEND_EVERY, run_tend},
 };
 
 /* --- running them --- */
@@ -337,10 +397,16 @@ succeeded(struct jobs *j, enum step step)
 {
 	struct step_state *s = &j->step[step];
 
-	if (s->failures > 0)
-		log_info("%s: works again", steps[step].name);
+	if (s->failures == 0)
+		return;
+	log_info("%s: works again", steps[step].name);
 	s->failures = 0;
 	s->said = ERR_OK;
+	/* What was held back is late. */
+	for (enum step other = 0; other < STEP__MAX; other++)
+		if ((step == STEP_DB && steps[other].needs_db) ||
+		    (step == STEP_POOL && steps[other].needs_pool))
+			due_in(j, other, 0);
 }
 
 static void
@@ -356,13 +422,16 @@ failed(struct jobs *j, enum step step, enum err e, const struct errinfo *info)
 		s->said_us = now;
 	}
 	s->failures++;
-	s->due_us = now + MIN(wait, BACKOFF_MOST);
+	s->due_us =
+	    now + MIN(wait, step == STEP_DB || step == STEP_POOL ? AWAY_MOST : BACKOFF_MOST);
 }
 
 static bool
 may_run(const struct jobs *j, enum step step)
 {
 	if (steps[step].needs_db && (j->db == NULL || j->step[STEP_DB].failures > 0))
+		return false;
+	if (steps[step].needs_pool && j->step[STEP_POOL].failures > 0)
 		return false;
 	return !steps[step].needs_lease || lease_is_held(j->lease);
 }
@@ -378,9 +447,33 @@ run(struct jobs *j, enum step step, struct errinfo *info)
 		succeeded(j, step);
 	else if (e == ERR_DB_AWAY)
 		failed(j, STEP_DB, e, info);
+	else if (e == ERR_POOL && step != STEP_POOL && run_pool(j, info) != ERR_OK)
+		failed(j, STEP_POOL, e, info);
 	else
 		failed(j, step, e, info);
 	return e;
+}
+
+/* Whoever wants keys for the time without the pool has an answer before the next step. */
+static void
+give_keys(struct jobs *j)
+{
+	bool usable = j->db != NULL && j->step[STEP_DB].failures == 0;
+	int64_t group;
+
+	while (pool_wants_keys(j->pool, &group)) {
+		struct errinfo info = {""};
+		enum err e = ERR_DB_AWAY;
+
+		if (usable)
+			e = localkeys_give(j->db, j->pool, group, &info);
+		else
+			pool_give_keys(j->pool, group, NULL, 0, e);
+		if (usable && e != ERR_OK)
+			failed(j, e == ERR_DB_AWAY ? STEP_DB : STEP_POOL, e, &info);
+		usable = usable && e == ERR_OK;
+		due_in(j, STEP_PUBLISH, 0); /* if it answers, and is not whole */
+	}
 }
 
 /* The lease went to another: so did the keys that we were trying, and the tasks. */
@@ -406,6 +499,7 @@ jobs_round(struct jobs *j, const atomic_bool *stop)
 	for (enum step s = 0; s < STEP__MAX && !stopped(j); s++) {
 		struct errinfo info = {""};
 
+		give_keys(j);
 		if (may_run(j, s) && clock_mono_us() >= j->step[s].due_us &&
 		    run(j, s, &info) != ERR_OK)
 			continue; /* said, and due again later */
@@ -440,6 +534,17 @@ jobs_new(const struct conf *conf, struct pool *pool)
 	return j;
 }
 
+/* The node's last process; its own slot at the gate is free by now. */
+static void
+leave(struct jobs *j)
+{
+	struct gate_view view;
+
+	gate_look(j->conf, &view);
+	if (j->db != NULL && view.processes == 0 && node_leave(j->conf, j->db) != ERR_OK)
+		log_debug("the node's row stays until it is old: %s", db_error(j->db));
+}
+
 void
 jobs_free(struct jobs *j)
 {
@@ -447,6 +552,7 @@ jobs_free(struct jobs *j)
 		return;
 	validator_free(j->validator);
 	task_runner_free(j->tasks);
+	leave(j);
 	/* When it cannot be given up it runs out. */
 	if (j->db != NULL && lease_release(j->lease, j->db) != ERR_OK)
 		log_debug("the background lease was not given up: %s", db_error(j->db));
@@ -515,7 +621,22 @@ retention_all(struct jobs *j, struct errinfo *info)
 	enum err e = ERR_OK;
 
 	while (e == ERR_OK && more && held) {
-		e = retention_step(j->db, j->snap->log_retention_days, &more, info);
+		e = retain(j, &more, info);
+		if (e == ERR_OK)
+			e = lease_hold(j->lease, j->db, false, &held, info);
+	}
+	return e;
+}
+
+static enum err
+sums_all(struct jobs *j, struct errinfo *info)
+{
+	bool more = true;
+	bool held = true;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && more && held) {
+		e = rollup_fill_step(j->db, &more, info);
 		if (e == ERR_OK)
 			e = lease_hold(j->lease, j->db, false, &held, info);
 	}
@@ -556,6 +677,8 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 		e = tasks_all(j, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = retention_all(j, info);
+	if (e == ERR_OK)
+		e = sums_all(j, info);
 	if (e == ERR_OK)
 		e = writeback_all(j, info); /* of keys that came back */
 	return e;

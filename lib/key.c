@@ -340,6 +340,58 @@ key_find(struct db *db, const struct crypt *crypt, int64_t group_id, const struc
 }
 
 enum err
+key_find_ids(struct db *db, int64_t group_id, const int64_t *wanted, size_t n, struct key_ids *ret)
+{
+	struct key_ids ids = {0};
+	enum err e = ERR_OK;
+
+	for (size_t first = 0; first < n && e == ERR_OK; first += IN_LIST) {
+		size_t count = MIN(n - first, (size_t)IN_LIST);
+		struct db_arg args[1 + IN_LIST];
+
+		args[0] = db_int(group_id);
+		for (size_t i = 0; i < IN_LIST; i++)
+			args[1 + i] = db_int(wanted[first + MIN(i, count - 1)]);
+		e = collect_ids(db,
+				"SELECT id FROM api_keys WHERE group_id = ? AND id IN (" Q50
+				") ORDER BY id",
+				args, ARRAY_LEN(args), &ids);
+	}
+	if (e != ERR_OK) {
+		key_ids_done(&ids);
+		return e;
+	}
+	*ret = ids;
+	return ERR_OK;
+}
+
+enum err
+key_count_there(struct db *db, const struct crypt *crypt, int64_t group_id, const struct str *keys,
+		size_t n, size_t *ret)
+{
+	size_t there = 0;
+	enum err e = ERR_OK;
+
+	for (size_t first = 0; first < n && e == ERR_OK; first += IN_LIST) {
+		size_t count = MIN(n - first, (size_t)IN_LIST);
+		struct hash_hex hashes[IN_LIST];
+		struct db_arg args[1 + IN_LIST];
+		int64_t found = 0;
+
+		for (size_t i = 0; i < count; i++)
+			hash_key(crypt, keys[first + i], &hashes[i]);
+		args[0] = db_int(group_id);
+		for (size_t i = 0; i < IN_LIST; i++)
+			args[1 + i] = db_cstr(hashes[MIN(i, count - 1)].text);
+		e = db_query_int(db, KEYS_WITH_HASH("COUNT(DISTINCT key_hash)"), args,
+				 ARRAY_LEN(args), 0, &found);
+		there += (size_t)found;
+	}
+	*ret = there;
+	return e;
+}
+
+enum err
 key_find_invalid(struct db *db, int64_t group_id, struct key_ids *ret)
 {
 	struct key_ids ids = {0};

@@ -15,11 +15,30 @@
 #include "lib/crypt.h"
 #include "lib/db.h"
 
+enum key_fault_kind {
+	KEY_FAULT_LONG,
+	KEY_FAULT_CHARACTER,
+	KEY_FAULT_NO_TEXT, /* an entry of a JSON array that is no string */
+	KEY_FAULT__MAX
+};
+
+/* What was left out of a text. */
+struct key_fault {
+	size_t line; /* of the text, or the number of the array's entry; from 1 */
+	enum key_fault_kind kind;
+	struct str sample; /* masked; in the arena */
+};
+struct key_faults {
+	struct key_fault *v; /* the first LIMIT_KEY_FAULTS of them; in the arena */
+	size_t n;            /* of all; v has MIN(n, LIMIT_KEY_FAULTS) */
+};
+
 /* Keys as somebody pasted them: each once, in order. */
 struct key_text {
 	struct str *v; /* in the arena */
 	size_t n;
 	size_t given; /* before repeats were left out */
+	struct key_faults faults;
 };
 
 /* A JSON array of strings, or anything separated by white space, commas and
@@ -27,6 +46,10 @@ struct key_text {
  * holds a control character, or text that begins like an array and is none. */
 enum err key_text_parse(struct str text, size_t max, struct arena *arena, struct key_text *ret,
 			struct errinfo *info) MUST_CHECK;
+/* The same, but single keys that are no good are left out and told in ret->faults.
+ * ERR_VALIDATION when none is left: only with `some`. */
+enum err key_text_sift(struct str text, size_t max, bool some, struct arena *arena,
+		       struct key_text *ret, struct errinfo *info) MUST_CHECK;
 
 /* Adds those that the group does not have yet, as active, in one transaction.
  * ERR_NOT_FOUND: no such group. ERR_VALIDATION: an aggregate has no keys. ERR_CRYPT:
@@ -50,6 +73,12 @@ void key_ids_done(struct key_ids *ids);
 /* The rows that hold these keys: more than one each where a group holds duplicates. */
 enum err key_find(struct db *db, const struct crypt *crypt, int64_t group_id,
 		  const struct str *keys, size_t n, struct key_ids *ret) MUST_CHECK;
+/* Those of `wanted` (ascending, each once) that are the group's. */
+enum err key_find_ids(struct db *db, int64_t group_id, const int64_t *wanted, size_t n,
+		      struct key_ids *ret) MUST_CHECK;
+/* How many of these keys, each given once, the group has. */
+enum err key_count_there(struct db *db, const struct crypt *crypt, int64_t group_id,
+			 const struct str *keys, size_t n, size_t *ret) MUST_CHECK;
 /* The rows whose column `status` says invalid. */
 enum err key_find_invalid(struct db *db, int64_t group_id, struct key_ids *ret) MUST_CHECK;
 
@@ -89,6 +118,10 @@ struct key_row {
 	struct str status;
 	struct str notes;
 	struct str reason; /* of having been disabled by hand */
+	/* Of the last failure, as the DB last heard of it. */
+	int64_t last_status;
+	struct str last_error;
+	int64_t failed_at; /* µs; 0: none */
 	int64_t request_count;
 	int64_t failure_count;
 	int64_t last_used_at; /* µs; 0: never */
@@ -100,7 +133,7 @@ struct key_row {
 #define KEY_UNREADABLE "failed-to-decrypt"
 
 /* Last used first, never used last, then newest first. *ret_total counts without
- * offset and limit. */
+ * offset and limit; NULL: they are not counted. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
 		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
     MUST_CHECK;
@@ -116,6 +149,11 @@ enum err key_set_notes(struct db *db, int64_t id, struct str notes, struct errin
     MUST_CHECK;
 enum err key_set_reason(struct db *db, int64_t id, struct str reason, struct errinfo *info)
     MUST_CHECK;
+/* The same for several, all or none. */
+enum err key_set_notes_of(struct db *db, const int64_t *ids, size_t n, struct str notes,
+			  struct errinfo *info) MUST_CHECK;
+enum err key_set_reasons(struct db *db, const int64_t *ids, size_t n, struct str reason,
+			 struct errinfo *info) MUST_CHECK;
 
 /* --- showing keys --- */
 /* The first and last four bytes around asterisks; a short key is asterisks alone. */

@@ -57,11 +57,15 @@ read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, str
 	ret->created_at = db_col_time(rows, 9);
 	ret->updated_at = db_col_time(rows, 10);
 	ret->reason = arena_str(arena, db_col_text(rows, 11));
+	ret->last_status = db_col_int(rows, 12);
+	ret->last_error = arena_str(arena, db_col_text(rows, 13));
+	ret->failed_at = db_col_time(rows, 14);
 }
 
 #define PAGE_COLUMNS                                                                               \
 	"SELECT id, group_id, key_value, key_hash, status, notes, request_count, failure_count, "  \
-	"last_used_at, created_at, updated_at, gptl_disabled_reason"
+	"last_used_at, created_at, updated_at, gptl_disabled_reason, "                             \
+	"gptl_last_status, gptl_last_error, gptl_failed_at"
 
 static void
 add_filters(struct where *w, const struct key_query *q)
@@ -115,7 +119,7 @@ key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, st
 	int64_t total = 0;
 	size_t n = 0;
 
-	enum err e = count_page(db, q, &total);
+	enum err e = ret_total != NULL ? count_page(db, q, &total) : ERR_OK;
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
@@ -135,7 +139,8 @@ key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, st
 		return e;
 	*ret = list;
 	*ret_n = n;
-	*ret_total = total;
+	if (ret_total != NULL)
+		*ret_total = total;
 	return ERR_OK;
 }
 
@@ -217,4 +222,37 @@ key_set_reason(struct db *db, int64_t id, struct str reason, struct errinfo *inf
 	return set_text(db,
 			"UPDATE api_keys SET gptl_disabled_reason = ?, updated_at = ? WHERE id = ?",
 			"reason", id, reason, info);
+}
+
+typedef enum err (*set_one_fn)(struct db *db, int64_t id, struct str text, struct errinfo *info);
+
+static enum err
+set_each(struct db *db, set_one_fn set_one, const int64_t *ids, size_t n, struct str text,
+	 struct errinfo *info)
+{
+	enum err e = db_begin(db);
+
+	if (e != ERR_OK)
+		return e;
+	for (size_t i = 0; i < n && e == ERR_OK; i++)
+		e = set_one(db, ids[i], text, info);
+	if (e == ERR_OK)
+		e = db_commit(db);
+	if (e != ERR_OK)
+		db_rollback(db);
+	return e;
+}
+
+enum err
+key_set_notes_of(struct db *db, const int64_t *ids, size_t n, struct str notes,
+		 struct errinfo *info)
+{
+	return set_each(db, key_set_notes, ids, n, notes, info);
+}
+
+enum err
+key_set_reasons(struct db *db, const int64_t *ids, size_t n, struct str reason,
+		struct errinfo *info)
+{
+	return set_each(db, key_set_reason, ids, n, reason, info);
 }

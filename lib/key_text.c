@@ -74,69 +74,144 @@ next_piece(struct str *rest, struct str *ret)
 	return ret->n > 0;
 }
 
-static enum err
-split_pieces(struct str text, size_t max, struct arena *arena, struct str **ret, size_t *ret_n)
-{
-	struct str piece;
-	struct str rest = text;
-	size_t n = 0;
-
-	while (n <= max && next_piece(&rest, &piece))
-		n++;
-	if (n > max)
-		return ERR_TOO_LARGE;
-	struct str *pieces = arena_alloc(arena, MAX(n, (size_t)1) * sizeof(*pieces));
-	rest = text;
-	for (size_t i = 0; next_piece(&rest, &piece); i++)
-		pieces[i] = arena_str(arena, piece);
-	*ret = pieces;
-	*ret_n = n;
-	return ERR_OK;
-}
-
-static enum err
-array_pieces(struct str text, size_t max, struct arena *arena, struct str **ret, size_t *ret_n,
-	     struct errinfo *info)
-{
-	AUTO_JSON struct json_object *array = NULL;
-	size_t used = 0;
-
-	if (json_parse(text, &array, NULL) != ERR_OK ||
-	    !json_object_is_type(array, json_type_array))
-		return err_set(info, ERR_VALIDATION,
-			       "\"keys_text\" begins like a JSON array but is not a valid one");
-	size_t n = json_object_array_length(array);
-	if (n > max)
-		return ERR_TOO_LARGE;
-	struct str *pieces = arena_alloc(arena, MAX(n, (size_t)1) * sizeof(*pieces));
-	for (size_t i = 0; i < n; i++) {
-		struct str key;
-		if (!json_get_text(json_object_array_get_idx(array, i), &key))
-			return err_set(
-			    info, ERR_VALIDATION,
-			    "entry %zu of the JSON array in \"keys_text\" is not a string", i + 1);
-		key = str_trim(key);
-		if (key.n > 0)
-			pieces[used++] = arena_str(arena, key);
-	}
-	*ret = pieces;
-	*ret_n = used;
-	return ERR_OK;
-}
+/* Text on its way to being keys. */
+struct sifting {
+	struct arena *arena;
+	struct errinfo *info;
+	size_t max;
+	bool lenient; /* what is no good is left out */
+	struct key_text *out;
+	size_t room; /* of out->v */
+};
 
 /* May it be a key: it goes into a header and into one line of a list. */
-static enum err
-check_key(struct str key, size_t number, struct errinfo *info)
+static bool
+is_usable(struct str key, enum key_fault_kind *ret_kind)
 {
+	*ret_kind = KEY_FAULT_LONG;
 	if (key.n > LIMIT_KEY_BYTES)
-		return err_set(info, ERR_VALIDATION, "key %zu is longer than %d bytes", number,
-			       LIMIT_KEY_BYTES);
+		return false;
+	*ret_kind = KEY_FAULT_CHARACTER;
 	for (size_t i = 0; i < key.n; i++) {
 		unsigned char c = (unsigned char)key.p[i];
 		if (c <= ' ' || c == 0x7f)
-			return err_set(info, ERR_VALIDATION,
-				       "key %zu holds a space or a control character", number);
+			return false;
 	}
+	return true;
+}
+
+static enum err
+refuse_key(const struct sifting *s, enum key_fault_kind kind, size_t line)
+{
+	size_t number = s->out->given + 1;
+
+	switch (kind) {
+	case KEY_FAULT_LONG:
+		return err_set(s->info, ERR_VALIDATION, "key %zu is longer than %d bytes", number,
+			       LIMIT_KEY_BYTES);
+	case KEY_FAULT_CHARACTER:
+		return err_set(s->info, ERR_VALIDATION,
+			       "key %zu holds a space or a control character", number);
+	case KEY_FAULT_NO_TEXT:
+	case KEY_FAULT__MAX:
+		break;
+	}
+	return err_set(s->info, ERR_VALIDATION,
+		       "entry %zu of the JSON array in \"keys_text\" is not a string", line);
+}
+
+static enum err
+put_fault(struct sifting *s, enum key_fault_kind kind, size_t line, struct str key)
+{
+	struct key_faults *faults = &s->out->faults;
+
+	if (!s->lenient)
+		return refuse_key(s, kind, line);
+	if (faults->v == NULL)
+		faults->v = arena_alloc(s->arena, LIMIT_KEY_FAULTS * sizeof(*faults->v));
+	if (faults->n < LIMIT_KEY_FAULTS)
+		faults->v[faults->n] = (struct key_fault){line, kind, key_mask(key, s->arena)};
+	faults->n++;
+	return ERR_OK;
+}
+
+static enum err
+put_key(struct sifting *s, struct str key, size_t line)
+{
+	enum key_fault_kind kind;
+
+	if (s->out->given + s->out->faults.n >= s->max)
+		return err_set(s->info, ERR_VALIDATION, "more than %zu keys in one call", s->max);
+	if (!is_usable(key, &kind))
+		return put_fault(s, kind, line, key);
+	if (s->out->given == s->room) {
+		size_t room = MAX(2 * s->room, (size_t)64);
+		struct str *v = arena_alloc(s->arena, room * sizeof(*v));
+		if (s->room > 0)
+			memcpy(v, s->out->v, s->room * sizeof(*v));
+		s->out->v = v;
+		s->room = room;
+	}
+	s->out->v[s->out->given++] = arena_str(s->arena, key);
+	return ERR_OK;
+}
+
+static enum err
+take_pieces(struct sifting *s, struct str text)
+{
+	const char *seen = text.p;
+	struct str piece;
+	struct str rest = text;
+	size_t line = 1;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && next_piece(&rest, &piece)) {
+		for (; seen < piece.p; seen++)
+			line += *seen == '\n';
+		e = put_key(s, piece, line);
+	}
+	return e;
+}
+
+static enum err
+take_array(struct sifting *s, struct str text)
+{
+	AUTO_JSON struct json_object *array = NULL;
+	enum err e = ERR_OK;
+
+	if (json_parse(text, &array, NULL) != ERR_OK ||
+	    !json_object_is_type(array, json_type_array))
+		return err_set(s->info, ERR_VALIDATION,
+			       "\"keys_text\" begins like a JSON array but is not a valid one");
+	size_t n = json_object_array_length(array);
+	for (size_t i = 0; i < n && e == ERR_OK; i++) {
+		struct str key;
+		if (!json_get_text(json_object_array_get_idx(array, i), &key))
+			e = put_fault(s, KEY_FAULT_NO_TEXT, i + 1, STR(""));
+		else if (str_trim(key).n > 0)
+			e = put_key(s, str_trim(key), i + 1);
+	}
+	return e;
+}
+
+static enum err
+sift(struct str text, size_t max, bool lenient, struct arena *arena, struct key_text *ret,
+     struct errinfo *info)
+{
+	struct sifting s = {
+	    .arena = arena, .info = info, .max = max, .lenient = lenient, .out = ret};
+	struct str_set seen;
+
+	*ret = (struct key_text){0};
+	/* Lines are counted from the text's beginning. */
+	enum err e = str_starts(str_trim(text), "[") ? take_array(&s, str_trim(text))
+						     : take_pieces(&s, text);
+	if (e != ERR_OK)
+		return e;
+	set_init(&seen, ret->given, arena);
+	for (size_t i = 0; i < ret->given; i++)
+		if (set_add(&seen, ret->v[i]))
+			ret->v[ret->n++] = ret->v[i];
 	return ERR_OK;
 }
 
@@ -144,31 +219,22 @@ enum err
 key_text_parse(struct str text, size_t max, struct arena *arena, struct key_text *ret,
 	       struct errinfo *info)
 {
-	struct str_set seen;
-	struct str *pieces = NULL;
-	size_t n = 0;
-	size_t kept = 0;
+	enum err e = sift(text, max, false, arena, ret, info);
 
-	text = str_trim(text);
-	enum err e = str_starts(text, "[") ? array_pieces(text, max, arena, &pieces, &n, info)
-					   : split_pieces(text, max, arena, &pieces, &n);
-	if (e == ERR_TOO_LARGE)
-		return err_set(info, ERR_VALIDATION, "more than %zu keys in one call", max);
-	if (e != ERR_OK)
-		return e;
-	if (n == 0)
+	if (e == ERR_OK && ret->n == 0)
 		return err_set(info, ERR_VALIDATION, "\"keys_text\" holds no key");
+	return e;
+}
 
-	set_init(&seen, n, arena);
-	for (size_t i = 0; i < n; i++) {
-		e = check_key(pieces[i], i + 1, info);
-		if (e != ERR_OK)
-			return e;
-		if (set_add(&seen, pieces[i]))
-			pieces[kept++] = pieces[i];
-	}
-	*ret = (struct key_text){.v = pieces, .n = kept, .given = n};
-	return ERR_OK;
+enum err
+key_text_sift(struct str text, size_t max, bool some, struct arena *arena, struct key_text *ret,
+	      struct errinfo *info)
+{
+	enum err e = sift(text, max, true, arena, ret, info);
+
+	if (e == ERR_OK && ret->n == 0 && some)
+		return err_set(info, ERR_VALIDATION, "\"keys_text\" holds no usable key");
+	return e;
 }
 
 /* --- masks and lists --- */
@@ -265,6 +331,7 @@ key_list_clean(struct str list, const char *field, struct arena *arena, struct s
 	       struct errinfo *info)
 {
 	struct str_set seen;
+	enum key_fault_kind kind;
 	struct str item;
 	struct buf out;
 	size_t n = 0;
@@ -285,7 +352,7 @@ key_list_clean(struct str list, const char *field, struct arena *arena, struct s
 	buf_init(&out, list.n + 1);
 	list.p = text;
 	while (next_item(&list, &item)) {
-		if (check_key(item, 1, NULL) != ERR_OK) {
+		if (!is_usable(item, &kind)) {
 			buf_done(&out);
 			return err_set(
 			    info, ERR_VALIDATION,

@@ -2,15 +2,16 @@
  *
  * Who does the work that only one process of the installation may do: a row of
  * gptl_lease with a holder, an end, and a fencing number that grows each time it
- * changes hands. A holder that dies is followed within LEASE_TTL_S.
+ * changes hands. A holder that dies is followed within 15 s: its time, a margin of 2 s,
+ * and the next look of another.
  */
 #ifndef LIB_LEASE_H
 #define LIB_LEASE_H
 
 #include "lib/db.h"
 
-#define LEASE_TTL_S   10
-#define LEASE_RENEW_S 3
+#define LEASE_TTL_S   8
+#define LEASE_RENEW_S 2
 
 struct lease;
 

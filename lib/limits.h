@@ -74,6 +74,12 @@
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
+/* Ids of one bulk action of the management API. */
+#define LIMIT_BULK_IDS 1000
+/* Malformed keys of one import that its report names; more are only counted. */
+#define LIMIT_KEY_FAULTS 100
+/* Seconds that the test of an upstream may take. */
+#define LIMIT_UPSTREAM_TEST_SECONDS 30
 /* Tries of one request: max_retries is held to this. */
 #define LIMIT_RETRIES 32
 
@@ -96,8 +102,24 @@
 #define LIMIT_SPOOL_SEGMENT (8 * 1024 * 1024)
 /* Rows of one transaction on their way to the DB. */
 #define LIMIT_FLUSH_ROWS 200
+/* Models and keys of a group that have sums of their own on one day; those beyond
+ * share one. */
+#define LIMIT_ROLLUP_MODELS 100
+#define LIMIT_ROLLUP_KEYS   200
+/* Log rows are counted up to this, for so many ms; a page of them may take so many
+ * seconds to find. */
+#define LIMIT_LOG_COUNT    10000
+#define LIMIT_LOG_COUNT_MS 300
+#define LIMIT_LOG_SECONDS  2
+/* Entries of each breakdown of the dashboard. */
+#define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */
 #define LIMIT_SPOOL_REFUSED 1000
+/* What one worker knows of keys while Redis is away: keys of one group, and of all;
+ * reports that it keeps for Redis, the oldest goes first. */
+#define LIMIT_LOCAL_KEYS     10000
+#define LIMIT_LOCAL_KEYS_ALL 50000
+#define LIMIT_LOCAL_REPORTS  10000
 /* Keys tried again at the same time, over all groups. */
 #define LIMIT_VALIDATIONS 256
 
@@ -118,5 +140,7 @@
 /* Workers of one master, and processes of one node (mod_fcgid). */
 #define LIMIT_WORKERS   256
 #define LIMIT_PROCESSES 1024
+/* Groups that /metrics counts by themselves; those beyond share one entry. */
+#define LIMIT_METRIC_GROUPS 512
 
 #endif

@@ -8,6 +8,7 @@ lib_libcore_a_SOURCES = \
 	lib/alive.c lib/alive.h \
 	lib/arena.c lib/arena.h \
 	lib/backup.c lib/backup.h \
+	lib/await.c lib/await.h \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
 	lib/buf.c lib/buf.h \
@@ -19,6 +20,7 @@ lib_libcore_a_SOURCES = \
 	lib/conf_prepare.c \
 	lib/conf_rules.c lib/conf_rules.h \
 	lib/cors.c lib/cors.h \
+	lib/counters.c lib/counters.h \
 	lib/crypt.c lib/crypt.h \
 	lib/db.c lib/db.h \
 	lib/db_driver.h \
@@ -45,11 +47,14 @@ lib_libcore_a_SOURCES = \
 	lib/key_list.c \
 	lib/key_text.c \
 	lib/lease.c lib/lease.h \
+	lib/localkeys.c lib/localkeys.h \
+	lib/localpool.c lib/localpool.h \
 	lib/limits.h \
 	lib/log.c lib/log.h \
 	lib/logrow.c lib/logrow.h \
 	lib/migrate.c lib/migrate.h \
 	lib/modellist.c lib/modellist.h \
+	lib/node.c lib/node.h \
 	lib/openai.c lib/openai.h \
 	lib/pool.c lib/pool.h \
 	lib/pool_lmdb.c lib/pool_lmdb.h \
@@ -66,6 +71,8 @@ lib_libcore_a_SOURCES = \
 	lib/redact.c \
 	lib/rekey.c lib/rekey.h \
 	lib/rekey_logs.c \
+	lib/rollup.c lib/rollup.h \
+	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
 	lib/segment.c lib/segment.h \
 	lib/setting.c lib/setting.h \
@@ -97,6 +104,7 @@ nodist_lib_libcore_a_SOURCES = lib/sql_text.h
 if HAVE_REDIS
 lib_libcore_a_SOURCES += \
 	lib/pool_redis.c lib/pool_redis.h \
+	lib/pool_redis_away.c \
 	lib/pool_redis_conn.c \
 	lib/pool_redis_dsn.c \
 	lib/pool_redis_hot.c \

@@ -495,8 +495,13 @@ migrate_locked(struct db *db, const struct conf *conf, const struct crypt *crypt
 enum err
 migrate_run(struct db *db, const struct conf *conf, const struct crypt *crypt, struct errinfo *info)
 {
-	enum err e = db_lock(db, "migrate", LOCK_WAIT_S);
+	enum err e;
 
+	if (conf->is_slave) {
+		e = migrate_check(db, info);
+		return e == ERR_OK ? stored_check(db, crypt, info) : e;
+	}
+	e = db_lock(db, "migrate", LOCK_WAIT_S);
 	if (e != ERR_OK)
 		return db_refused(db, e, info);
 	e = migrate_locked(db, conf, crypt, info);

@@ -13,7 +13,8 @@
 struct crypt;
 
 /* Default settings rows (setting.h) and missing key hashes are filled too, the
- * latter with `crypt`. ERR_CRYPT: the stored keys do not open with it. */
+ * latter with `crypt`. ERR_CONF: the stored keys do not open with it. A slave only
+ * looks whether all that is done. */
 enum err migrate_run(struct db *db, const struct conf *conf, const struct crypt *crypt,
 		     struct errinfo *info) MUST_CHECK;
 /* ERR_CONF when the schema is not this version's. One cheap query: what every

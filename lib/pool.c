@@ -183,6 +183,12 @@ pool_tend(struct pool *p)
 	p->store->tend(p);
 }
 
+enum err
+pool_claim(struct pool *p, const char *installation, struct buf *ret_name)
+{
+	return p->store->claim != NULL ? p->store->claim(p, installation, ret_name) : ERR_OK;
+}
+
 void
 pool_attach(struct pool *p, struct event_base *base)
 {
@@ -195,6 +201,34 @@ pool_warning(struct pool *p, struct buf *out)
 {
 	if (p->store->warning != NULL)
 		p->store->warning(p, out);
+}
+
+void
+pool_away(struct pool *p, struct pool_away *ret)
+{
+	*ret = (struct pool_away){.away = false};
+	if (p->store->away != NULL)
+		p->store->away(p, ret);
+}
+
+bool
+pool_wants_keys(struct pool *p, int64_t *ret_group)
+{
+	return p->store->wants_keys != NULL && p->store->wants_keys(p, ret_group);
+}
+
+void
+pool_give_keys(struct pool *p, int64_t group_id, const struct pool_key *keys, size_t n, enum err e)
+{
+	if (p->store->give_keys != NULL)
+		p->store->give_keys(p, group_id, keys, n, e);
+}
+
+void
+pool_on_want(struct pool *p, void (*fn)(void *arg), void *arg)
+{
+	if (p->store->on_want != NULL)
+		p->store->on_want(p, fn, arg);
 }
 
 enum err

@@ -57,6 +57,13 @@ struct pool_identity {
 enum err pool_identity_get(struct pool *p, struct pool_identity *ret) MUST_CHECK;
 enum err pool_identity_set(struct pool *p, const struct pool_identity *id) MUST_CHECK;
 
+/* This installation lives here, which is said again every few seconds. Appends the name
+ * of the pool, the same for every node that has it; nothing where a pool is one
+ * node's. ERR_CONF: another installation does, by its own word, less than
+ * POOL_CLAIM_S ago. */
+#define POOL_CLAIM_S 30
+enum err pool_claim(struct pool *p, const char *installation, struct buf *ret_name) MUST_CHECK;
+
 /* --- configuration --- */
 /* Cheap (LMDB: under a microsecond). 0: there is no snapshot yet. */
 enum err pool_version(struct pool *p, uint64_t *ret) MUST_CHECK;
@@ -207,6 +214,25 @@ void pool_attach(struct pool *p, struct event_base *base);
 /* Appends what the operator should know of the store: it forgets, it evicts. Nothing
  * when all is well. */
 void pool_warning(struct pool *p, struct buf *out);
+
+/* --- while a store that others share is away --- */
+/* Then the hot path of an attached thread goes on out of this process's memory: keys
+ * that it used or is given, turns and failures of its own, which the store is told
+ * when it is back. LMDB is never away. */
+struct pool_away {
+	bool away;
+	uint64_t waiting; /* reports that the store is to be told */
+	uint64_t lost;    /* those that were too many, since the process began */
+};
+void pool_away(struct pool *p, struct pool_away *ret);
+/* Whether somebody waits for keys of a group out of the DB: *ret_group. Once for each
+ * time that they are needed. From any thread, as the next. */
+bool pool_wants_keys(struct pool *p, int64_t *ret_group) MUST_CHECK;
+/* The group's active keys, sorted by id; copied. e: why there are none, else ERR_OK. */
+void pool_give_keys(struct pool *p, int64_t group_id, const struct pool_key *keys, size_t n,
+		    enum err e);
+/* fn(arg) is called by the attached thread when keys are wanted. */
+void pool_on_want(struct pool *p, void (*fn)(void *arg), void *arg);
 
 /* --- for the stores --- */
 /* The vtable is in pool_store.h. */

@@ -106,6 +106,10 @@ check_server(struct pool_redis *p, int64_t *ret_major, struct errinfo *info)
 	struct str text;
 	enum err e = command(p, words, ARRAY_LEN(words), REDIS_REPLY_STRING, &r);
 
+	if (e == ERR_CONF)
+		return err_set(info, ERR_CONF,
+			       "REDIS_DSN: Redis does not answer INFO: it wants a user and a "
+			       "password, or this user may not ask");
 	if (e != ERR_OK)
 		return err_set(info, e, "REDIS_DSN: Redis does not answer INFO");
 	text = rpool_text(r);
@@ -148,7 +152,10 @@ rpool_close(struct pool *pool)
 {
 	struct pool_redis *p = redis_of(pool);
 
+	if (p->away != NULL)
+		rpool_away_close(p->away);
 	rpool_loop_free(p->loop);
+	rpool_away_free(p->away);
 	for (size_t i = 0; i < ARRAY_LEN(p->conn); i++) {
 		if (p->conn[i].c != NULL)
 			redisFree(p->conn[i].c);
@@ -179,6 +186,7 @@ rpool_attach(struct pool *pool, struct event_base *base)
 
 	check(p->loop == NULL);
 	p->loop_thread = pthread_self();
+	p->away = rpool_away_new(p, base);
 	p->loop = rpool_loop_new(p, base);
 }
 
@@ -211,7 +219,12 @@ static const struct pool_store store = {
     .tend = rpool_tend,
     .verify = rpool_verify,
     .attach = rpool_attach,
+    .claim = rpool_claim,
     .warning = rpool_warning,
+    .away = rpool_away,
+    .wants_keys = rpool_wants_keys,
+    .give_keys = rpool_give_keys,
+    .on_want = rpool_on_want,
 };
 
 enum err

@@ -20,10 +20,16 @@
 #include <stdatomic.h>
 
 /* How long one command may take; larger than the longest script. */
-#define REDIS_COMMAND_MS 5000
+#define REDIS_COMMAND_MS 2000
 #define REDIS_CONNECT_MS 2000
 /* Of the loop's blocking connection. */
-#define REDIS_LOOP_MS 1000
+#define REDIS_LOOP_MS 300
+/* A server that has not answered the loop for so long is away. Looked at every
+ * REDIS_TICK_MS, so that no request waits longer than both together. */
+#define REDIS_AWAY_MS 500
+#define REDIS_TICK_MS 250
+/* A blocking caller that waited in vain is refused at once for so long. */
+#define REDIS_PAUSE_MS 500
 
 enum script {
 	SCRIPT_PICK,
@@ -40,6 +46,7 @@ enum script {
 	SCRIPT_CHECK,
 	SCRIPT_SNAPSHOT,
 	SCRIPT_VERIFY,
+	SCRIPT_CLAIM,
 	SCRIPT__MAX
 };
 
@@ -55,10 +62,12 @@ struct redis_dsn {
 /* A blocking connection. */
 struct redis_conn {
 	pthread_mutex_t lock;
-	redisContext *c; /* NULL: not connected */
+	redisContext *c;  /* NULL: not connected */
+	int64_t retry_us; /* mono; not before, after it hung */
 };
 
 struct redis_loop;
+struct redis_away;
 
 struct pool_redis {
 	struct pool pool; /* first: the interface's handle */
@@ -71,7 +80,9 @@ struct pool_redis {
 	/* The numeric address that was reached last: the loop must not resolve. */
 	char address[INET6_ADDRSTRLEN + 16];
 	_Atomic uint64_t version; /* the last one heard of */
-	struct redis_loop *loop;  /* NULL: not attached */
+	struct redis_loop *loop;  /* NULL: not attached, as the next */
+	struct redis_away *away;
+	_Atomic bool unreachable; /* the loop's connection says so */
 	pthread_t loop_thread;
 	struct buf warning;
 };
@@ -153,6 +164,8 @@ void rpool_loop_free(struct redis_loop *l); /* NULL is fine */
 /* Frees cmd. May call fn before it returns, when there is no connection. */
 void rpool_loop_eval(struct redis_loop *l, enum script script, struct buf *cmd, int type,
 		     loop_fn fn, void *arg);
+/* Asks whether the pool is whole, to end the time away; again while it is not. */
+void rpool_loop_probe(struct redis_loop *l);
 /* Reads what has come about the version, without waiting for anything. */
 void rpool_loop_listen(struct redis_loop *l);
 /* What was said so far leaves now, as far as the socket takes it. Calls nobody back. */
@@ -162,6 +175,35 @@ void rpool_channel(const struct pool_redis *p, char *ret, size_t size);
 /* Whether the calling thread is the loop. */
 bool rpool_in_loop(const struct pool_redis *p);
 void rpool_saw_version(struct pool_redis *p, uint64_t version);
+
+/* --- while Redis is away (pool_redis_away.c); of the loop's thread, but for the last --- */
+struct redis_away *rpool_away_new(struct pool_redis *p, struct event_base *base) MUST_CHECK;
+/* Whoever waits gets ERR_POOL. */
+void rpool_away_close(struct redis_away *a);
+void rpool_away_free(struct redis_away *a); /* NULL is fine */
+bool rpool_is_away(const struct redis_away *a);
+/* It does not answer, or has lost what the pool was. */
+void rpool_away_begin(struct redis_away *a);
+/* It is back and whole: what was kept is said. */
+void rpool_away_end(struct redis_away *a);
+void rpool_away_tick(struct redis_away *a);
+void rpool_away_learn(struct redis_away *a, int64_t group_id, const struct pick *p);
+void rpool_away_forget(struct redis_away *a, int64_t group_id); /* 0: all groups */
+void rpool_away_pick(struct redis_away *a, const struct pick_query *q, pick_fn fn, void *arg);
+uint64_t rpool_away_turn(struct redis_away *a, int64_t group_id);
+/* Notes the report in this process's memory. NULL: it changes nothing for Redis; else
+ * what rpool_away_keep() or rpool_away_drop() takes over. */
+struct kept_report *rpool_away_note(struct redis_away *a, const struct report *r,
+				    enum pool_move *ret_move, uint32_t *ret_fails);
+void rpool_away_keep(struct redis_away *a, struct kept_report *k);
+void rpool_away_drop(struct kept_report *k); /* NULL is fine */
+/* The command that tells Redis; in pool_redis_hot.c. Inits cmd. */
+void rpool_report_cmd(struct pool_redis *p, const struct report *r, struct buf *cmd);
+void rpool_away(struct pool *p, struct pool_away *ret);
+bool rpool_wants_keys(struct pool *p, int64_t *ret_group);
+void rpool_give_keys(struct pool *p, int64_t group_id, const struct pool_key *keys, size_t n,
+		     enum err e);
+void rpool_on_want(struct pool *p, void (*fn)(void *arg), void *arg);
 
 /* --- the parts, as pool_store wants them --- */
 void rpool_pick(struct pool *p, const struct pick_query *q, pick_fn fn, void *arg);
@@ -177,6 +219,7 @@ enum err rpool_set_state(struct pool *p, int64_t group_id, const int64_t *ids, s
 
 enum err rpool_identity_get(struct pool *p, struct pool_identity *ret);
 enum err rpool_identity_set(struct pool *p, const struct pool_identity *id);
+enum err rpool_claim(struct pool *p, const char *installation, struct buf *ret_name);
 enum err rpool_version(struct pool *p, uint64_t *ret);
 enum err rpool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force);
 enum err rpool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version);

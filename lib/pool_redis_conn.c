@@ -97,6 +97,9 @@ rpool_reply_err(const redisReply *r, int type)
 {
 	if (r == NULL)
 		return ERR_POOL;
+	if (r->type == REDIS_REPLY_ERROR &&
+	    (str_starts(rpool_text(r), "NOAUTH") || str_starts(rpool_text(r), "NOPERM")))
+		return ERR_CONF;
 	if (r->type == REDIS_REPLY_ERROR)
 		return str_contains(rpool_text(r), "OOM ") ? ERR_POOL_FULL : ERR_POOL;
 	return r->type == type ? ERR_OK : ERR_POOL;
@@ -178,7 +181,8 @@ connect_any(struct pool_redis *p, struct redis_conn *k, struct errinfo *info)
 
 	disconnect(k);
 	if (p->dsn.host == NULL)
-		k->c = redisConnectUnixWithTimeout(p->dsn.path, timeval_of(REDIS_CONNECT_MS));
+		k->c = redisConnectUnixWithTimeout(
+		    p->dsn.path, timeval_of(in_loop ? REDIS_LOOP_MS : REDIS_CONNECT_MS));
 	else if (in_loop)
 		connect_known(p, k);
 	else
@@ -262,17 +266,17 @@ is_stale(const redisContext *c)
 
 /* --- asking --- */
 
-/* With the lock. */
 static enum err
-say(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisReply **ret)
+exchange(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisReply **ret)
 {
 	void *reply = NULL;
+	enum err e;
 
-	*ret = NULL;
-	if (buf_err(cmd) != ERR_OK)
-		return ERR_POOL_FULL;
-	if ((k->c == NULL || is_stale(k->c)) && connect_conn(p, k, NULL) != ERR_OK)
-		return ERR_POOL;
+	if (k->c == NULL || is_stale(k->c)) {
+		e = connect_conn(p, k, NULL);
+		if (e != ERR_OK)
+			return e;
+	}
 	if (redisAppendFormattedCommand(k->c, cmd->p, cmd->n) != REDIS_OK ||
 	    redisGetReply(k->c, &reply) != REDIS_OK) {
 		disconnect(k);
@@ -280,6 +284,25 @@ say(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisRepl
 	}
 	*ret = reply;
 	return ERR_OK;
+}
+
+/* With the lock. A server that is known to be away, or that hung a moment ago, is not
+ * waited for. */
+static enum err
+say(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisReply **ret)
+{
+	int64_t begun = clock_mono_us();
+	enum err e;
+
+	*ret = NULL;
+	if (buf_err(cmd) != ERR_OK)
+		return ERR_POOL_FULL;
+	if (atomic_load(&p->unreachable) || begun < k->retry_us)
+		return ERR_POOL;
+	e = exchange(p, k, cmd, ret);
+	if (e != ERR_OK && clock_mono_us() - begun >= REDIS_LOOP_MS * INT64_C(1000))
+		k->retry_us = clock_mono_us() + REDIS_PAUSE_MS * INT64_C(1000);
+	return e == ERR_OK ? ERR_OK : ERR_POOL;
 }
 
 static enum err

@@ -5,7 +5,10 @@
  * nothing resolves a name.
  *
  * A connection that is lost, or whose oldest command is not answered in time, is
- * dropped: whoever waits gets ERR_POOL, and a new one is tried with growing pauses.
+ * dropped: whoever waits gets ERR_POOL, Redis is away (pool_redis_away.c), and a new
+ * one is tried with growing pauses. Being connected says little, since the kernel also
+ * connects to a server that hangs: only when it has answered that the pool is whole it
+ * is back.
  */
 #include "lib/pool_redis.h"
 #include "lib/clock.h"
@@ -19,9 +22,8 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define TICK_MS       250
 #define PAUSE_MIN_MS  50
-#define PAUSE_MAX_MS  2000
+#define PAUSE_MAX_MS  1000
 #define LAST_WORDS_MS 1000
 
 /* A command that is under way. */
@@ -54,6 +56,8 @@ struct redis_loop {
 	char address[sizeof(((struct pool_redis *)0)->address)];
 	TAILQ_HEAD(, waiting) waiting; /* oldest first */
 	bool asks_version;
+	bool probes;
+	bool hears; /* has subscribed once */
 	bool closing;
 };
 
@@ -89,6 +93,10 @@ lost(const redisAsyncContext *ac)
 	k->ac = NULL;
 	k->pause_ms = k->pause_ms == 0 ? PAUSE_MIN_MS : MIN(2 * k->pause_ms, PAUSE_MAX_MS);
 	k->next_us = now_us(l) + k->pause_ms * INT64_C(1000);
+	if (k == &l->commands) {
+		atomic_store(&l->p->unreachable, true);
+		rpool_away_begin(l->p->away);
+	}
 }
 
 static void
@@ -172,6 +180,27 @@ connect_link(struct redis_loop *l, struct link *k)
 
 /* --- the version --- */
 
+/* A version, or '-' and a group that lost keys. */
+static void
+take_news(struct redis_loop *l, struct str text)
+{
+	int64_t n;
+
+	if (str_starts(text, "-") && str_to_i64(str_from(text, 1), 1, INT64_MAX, &n))
+		rpool_away_forget(l->p->away, n);
+	else if (str_to_i64(text, 0, INT64_MAX, &n))
+		rpool_saw_version(l->p, (uint64_t)n);
+}
+
+/* Not for the first time: something may have been missed. */
+static void
+subscribed(struct redis_loop *l)
+{
+	if (l->hears)
+		rpool_away_forget(l->p->away, 0);
+	l->hears = true;
+}
+
 static void
 on_news(redisAsyncContext *ac, void *reply, void *arg UNUSED)
 {
@@ -183,7 +212,9 @@ on_news(redisAsyncContext *ac, void *reply, void *arg UNUSED)
 	} else if (r->type == REDIS_REPLY_ARRAY && r->elements == 3) {
 		l->news.pause_ms = 0;
 		if (str_is(rpool_text(r->element[0]), "message"))
-			rpool_saw_version(l->p, rpool_number(r->element[2]));
+			take_news(l, rpool_text(r->element[2]));
+		else
+			subscribed(l);
 	}
 }
 
@@ -265,7 +296,7 @@ say(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn
 			      .type = type,
 			      .fn = fn,
 			      .arg = arg,
-			      .until_us = now_us(l) + REDIS_COMMAND_MS * INT64_C(1000)};
+			      .until_us = now_us(l) + REDIS_AWAY_MS * INT64_C(1000)};
 	TAILQ_INSERT_TAIL(&l->waiting, w, link);
 	if (l->commands.ac == NULL || buf_err(&w->cmd) != ERR_OK ||
 	    !send_waiting(w, l->commands.ac))
@@ -290,6 +321,37 @@ rpool_loop_push(struct redis_loop *l)
 		(void)!redisBufferWrite(&ac->c, &done);
 }
 
+/* --- back --- */
+
+static void
+on_probe(void *arg, enum err e, const redisReply *r)
+{
+	struct redis_loop *l = arg;
+
+	l->probes = false;
+	if (e != ERR_OK || r->elements != 1)
+		return;
+	atomic_store(&l->p->unreachable, false);
+	if (rpool_number(r->element[0]) == 1)
+		rpool_away_end(l->p->away);
+}
+
+void
+rpool_loop_probe(struct redis_loop *l)
+{
+	struct buf cmd;
+
+	if (l->probes || l->commands.ac == NULL || !rpool_is_away(l->p->away))
+		return;
+	l->probes = true;
+	buf_init(&cmd, 128);
+	rpool_cmd(&cmd, 3);
+	rpool_arg(&cmd, STR("HMGET"));
+	rpool_arg(&cmd, STR("gptl:id"));
+	rpool_arg(&cmd, STR("complete"));
+	say(l, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_probe, l);
+}
+
 /* --- the timer --- */
 
 static void
@@ -297,7 +359,7 @@ ask_version(struct redis_loop *l)
 {
 	struct buf cmd;
 
-	if (l->asks_version || l->commands.ac == NULL)
+	if (l->asks_version || l->commands.ac == NULL || rpool_is_away(l->p->away))
 		return;
 	l->asks_version = true;
 	buf_init(&cmd, 64);
@@ -328,6 +390,8 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 		drop(&l->commands);
 	connect_all(l);
 	ask_version(l);
+	rpool_loop_probe(l);
+	rpool_away_tick(l->p->away);
 }
 
 /* --- the whole --- */
@@ -335,7 +399,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 struct redis_loop *
 rpool_loop_new(struct pool_redis *p, struct event_base *base)
 {
-	static const struct timeval tick = {.tv_usec = TICK_MS * 1000};
+	static const struct timeval tick = {.tv_usec = REDIS_TICK_MS * INT64_C(1000)};
 	struct redis_loop *l = xcalloc(1, sizeof(*l));
 
 	l->p = p;

@@ -65,6 +65,33 @@ rpool_identity_set(struct pool *pool, const struct pool_identity *id)
 	return e;
 }
 
+/* --- who lives here --- */
+
+enum err
+rpool_claim(struct pool *pool, const char *installation, struct buf *ret_name)
+{
+	struct pool_redis *p = redis_of(pool);
+	redisReply *r = NULL;
+	struct buf cmd;
+	char name[37];
+	enum err e;
+
+	uuid7(name);
+	rpool_script(p, &cmd, SCRIPT_CLAIM, 3);
+	rpool_arg(&cmd, str_of(installation));
+	rpool_arg(&cmd, str_of(name));
+	rpool_arg_int(&cmd, POOL_CLAIM_S);
+	e = rpool_eval(p, SCRIPT_CLAIM, &cmd, REDIS_REPLY_STRING, &r);
+	if (e != ERR_OK)
+		return e;
+	if (rpool_text(r).n == 0)
+		e = ERR_CONF;
+	else
+		buf_str(ret_name, rpool_text(r));
+	freeReplyObject(r);
+	return e == ERR_OK ? buf_err(ret_name) : e;
+}
+
 /* --- configuration --- */
 
 void
@@ -104,18 +131,15 @@ enum err
 rpool_snapshot_put(struct pool *pool, uint64_t version, struct str text, bool force)
 {
 	struct pool_redis *p = redis_of(pool);
-	char channel[32];
 	uint64_t unused;
 	int64_t ok;
 	struct buf cmd;
 	enum err e;
 
-	rpool_channel(p, channel, sizeof(channel));
-	rpool_script(p, &cmd, SCRIPT_SNAPSHOT, 4);
+	rpool_script(p, &cmd, SCRIPT_SNAPSHOT, 3);
 	rpool_arg_int(&cmd, (int64_t)version);
 	rpool_arg(&cmd, text);
 	rpool_arg_int(&cmd, force);
-	rpool_arg(&cmd, str_of(channel));
 	e = rpool_eval_int(p, SCRIPT_SNAPSHOT, &cmd, &ok);
 	/* Redis may answer us before it tells the others; what it answers next comes
 	 * after that. So whoever hears that a change is made finds it obeyed. */

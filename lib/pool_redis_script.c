@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The scripts: the files of lib/redis as they lie in this program, with common.lua
- * before each.
+ * The scripts: the files of lib/redis as they lie in this program, with the name of
+ * the channel and common.lua before each.
  */
 #include "lib/lua_text.h"
 #include "lib/pool_redis.h"
@@ -17,6 +17,7 @@ static const char *const names[SCRIPT__MAX] = {
     [SCRIPT_DIRTY] = "dirty.lua",       [SCRIPT_CLEAR] = "clear.lua",
     [SCRIPT_DUE] = "due.lua",           [SCRIPT_CHECK] = "check.lua",
     [SCRIPT_SNAPSHOT] = "snapshot.lua", [SCRIPT_VERIFY] = "verify.lua",
+    [SCRIPT_CLAIM] = "claim.lua",
 };
 
 static const char *
@@ -39,12 +40,16 @@ goes_on_when_full(enum script script)
 void
 rpool_scripts_init(struct pool_redis *p, int64_t server_major)
 {
+	char channel[32];
+
+	rpool_channel(p, channel, sizeof(channel));
 	for (size_t i = 0; i < SCRIPT__MAX; i++) {
 		struct buf *text = &p->text[i];
 
 		buf_init(text, TEXT_MAX);
 		if (server_major >= 7 && goes_on_when_full((enum script)i))
 			buf_cstr(text, "#!lua flags=allow-oom\n");
+		buf_printf(text, "local CHANNEL = '%s'\n", channel);
 		buf_cstr(text, file("common.lua"));
 		buf_cstr(text, file(names[i]));
 		check(buf_err(text) == ERR_OK);

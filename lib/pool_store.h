@@ -40,7 +40,14 @@ struct pool_store {
 	void (*tend)(struct pool *p);
 	enum err (*verify)(struct pool *p, struct errinfo *info);
 	void (*attach)(struct pool *p, struct event_base *base); /* may be NULL, as the next */
+	enum err (*claim)(struct pool *p, const char *installation, struct buf *ret_name);
 	void (*warning)(struct pool *p, struct buf *out);
+	/* All four may be NULL: a store that is never away. */
+	void (*away)(struct pool *p, struct pool_away *ret);
+	bool (*wants_keys)(struct pool *p, int64_t *ret_group);
+	void (*give_keys)(struct pool *p, int64_t group_id, const struct pool_key *keys, size_t n,
+			  enum err e);
+	void (*on_want)(struct pool *p, void (*fn)(void *arg), void *arg);
 };
 
 struct pool {

@@ -427,6 +427,9 @@ swap_within(struct rekey *r, const struct count *c, struct errinfo *info)
 		e = swap_tasks(r);
 	if (e == ERR_OK)
 		e = meta_bump_generation(r->db);
+	/* None lives, and those that start have another key now. */
+	if (e == ERR_OK)
+		e = db_exec(r->db, "DELETE FROM gptl_nodes", DB_NO_ARGS, NULL);
 	if (e == ERR_OK)
 		e = meta_set(r->db, REKEY_META, STR(""));
 	return e;

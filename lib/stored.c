@@ -83,15 +83,15 @@ stored_check(struct db *db, const struct crypt *crypt, struct errinfo *info)
 		return ERR_OK;
 	if (crypt_is_identity(crypt))
 		return err_set(
-		    info, ERR_CRYPT,
+		    info, ERR_CONF,
 		    "ENCRYPTION_KEY is not set, but the keys in the database are encrypted: set it "
 		    "to what they were encrypted with");
 	if (sample.plain * 2 >= sample.n)
 		return err_set(
-		    info, ERR_CRYPT,
+		    info, ERR_CONF,
 		    "ENCRYPTION_KEY is set, but the keys in the database are not encrypted: "
 		    "encrypt them first (gpt-load migrate-keys) or leave it empty");
 	return err_set(
-	    info, ERR_CRYPT,
+	    info, ERR_CONF,
 	    "ENCRYPTION_KEY is not the one that the keys in the database were encrypted with");
 }

@@ -11,7 +11,7 @@
 
 /* Is this one not encrypted; by its hash, else by what it looks like. */
 bool stored_is_plain(struct str stored, struct str hash);
-/* ERR_CRYPT, *info says why: most of the newest keys do not open. A few damaged rows
+/* ERR_CONF, *info says why: most of the newest keys do not open. A few damaged rows
  * do not stop the gateway. */
 enum err stored_check(struct db *db, const struct crypt *crypt, struct errinfo *info) MUST_CHECK;
 

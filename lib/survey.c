@@ -270,6 +270,7 @@ survey_run(const struct conf *conf, struct db *db, const struct crypt *crypt, st
 
 	*ret = (struct survey){0};
 	e = find_kind(conf, db, ret, info);
+	ret->whole = e == ERR_OK && ret->kind == SURVEY_EMPTY;
 	if (e != ERR_OK || ret->kind == SURVEY_EMPTY)
 		return e;
 	survey_plan(db, arena, ret);
@@ -286,5 +287,6 @@ survey_run(const struct conf *conf, struct db *db, const struct crypt *crypt, st
 		e = find_other(conf, db, ret);
 	if (e != ERR_OK)
 		return db_refused(db, e, info);
+	ret->whole = true;
 	return stored_check(db, crypt, info);
 }

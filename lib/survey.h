@@ -25,6 +25,7 @@ struct name_list {
 };
 
 struct survey {
+	bool whole; /* all of it was looked at */
 	enum survey_kind kind;
 	int64_t schema; /* the last migration done; 0: none */
 	int64_t groups;
@@ -46,8 +47,8 @@ struct survey {
 	struct name_list legacy;
 };
 
-/* ERR_CONF: another program's database, or one of GPT-Load before 1.4. ERR_CRYPT: the
- * stored keys do not open; *ret is filled then too. Goes over all keys. */
+/* ERR_CONF: another program's database, one of GPT-Load before 1.4, or the stored keys
+ * do not open; in the last case *ret is whole. Goes over all keys. */
 enum err survey_run(const struct conf *conf, struct db *db, const struct crypt *crypt,
 		    struct arena *arena, struct survey *ret, struct errinfo *info) MUST_CHECK;
 

@@ -61,6 +61,17 @@ enum err task_get(struct db *db, int64_t id, struct arena *arena, struct task_ro
 /* Newest first; group_id 0: of all groups. */
 enum err task_list(struct db *db, int64_t group_id, size_t max, struct arena *arena,
 		   struct task_row **ret, size_t *ret_n) MUST_CHECK;
+/* What an import was given and left out, before it began. */
+struct task_report {
+	int64_t repeated; /* keys that stood there more than once */
+	int64_t malformed;
+	struct key_fault *faults; /* the first of them; in the arena */
+	size_t n_faults;
+};
+/* All zero when nothing was left out, when the task is none that imports, and when
+ * there is no such task. ERR_CRYPT: stored with another ENCRYPTION_KEY. */
+enum err task_report_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
+			 struct task_report *ret) MUST_CHECK;
 bool task_is_active(const struct task_row *t); /* waits or runs */
 /* It ends at its next portion. ERR_NOT_FOUND; nothing when it has ended. */
 enum err task_cancel(struct db *db, int64_t id, struct errinfo *info) MUST_CHECK;

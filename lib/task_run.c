@@ -103,7 +103,7 @@ end_rows(struct db *db, int64_t id, const char *state, const char *error)
 			     NULL);
 
 	if (e == ERR_OK)
-		e = db_exec(db, "DELETE FROM gptl_task_input WHERE task_id = ?",
+		e = db_exec(db, "DELETE FROM gptl_task_input WHERE task_id = ? AND part > 0",
 			    DB_ARGS(db_int(id)), NULL);
 	return e;
 }
@@ -203,7 +203,7 @@ next_portion(struct task_runner *r, int64_t task_id, struct arena *arena, struct
 	int64_t n = 0;
 	enum err e = db_query(r->db,
 			      "SELECT part, n, key_values FROM gptl_task_input WHERE task_id = ? "
-			      "ORDER BY part LIMIT 1",
+			      "AND part > 0 ORDER BY part LIMIT 1",
 			      DB_ARGS(db_int(task_id)), &rows);
 
 	*ret = (struct portion){0};

@@ -15,20 +15,24 @@ UNIT_TESTS = \
 	tests/unit/test_admin_data \
 	tests/unit/test_admin_rows \
 	tests/unit/test_arena \
+	tests/unit/test_await \
 	tests/unit/test_base \
 	tests/unit/test_buf \
 	tests/unit/test_cgi \
 	tests/unit/test_channel \
 	tests/unit/test_conf \
 	tests/unit/test_cors \
+	tests/unit/test_counters \
 	tests/unit/test_crypt \
 	tests/unit/test_db \
+	tests/unit/test_db_bounded \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_pgsql \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
+	tests/unit/test_errtext \
 	tests/unit/test_flush \
 	tests/unit/test_gate \
 	tests/unit/test_group \
@@ -39,6 +43,7 @@ UNIT_TESTS = \
 	tests/unit/test_jsonscan \
 	tests/unit/test_key \
 	tests/unit/test_lease \
+	tests/unit/test_localpool \
 	tests/unit/test_log \
 	tests/unit/test_logrow \
 	tests/unit/test_migrate \
@@ -49,6 +54,7 @@ UNIT_TESTS = \
 	tests/unit/test_pool_lmdb \
 	tests/unit/test_publish \
 	tests/unit/test_records \
+	tests/unit/test_rollup \
 	tests/unit/test_setting \
 	tests/unit/test_snapshot \
 	tests/unit/test_spool \
@@ -61,6 +67,8 @@ UNIT_TESTS = \
 	tests/unit/test_validate
 if HAVE_REDIS
 UNIT_TESTS += \
+	tests/unit/test_node \
+	tests/unit/test_pool_away \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -73,6 +81,8 @@ tests_unit_test_admin_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_admin_data_SOURCES = tests/unit/test_admin_data.c \
 	tests/unit/admin_kit.c tests/unit/admin_kit.h
 tests_unit_test_admin_data_LDADD = admin-cgi/libadmin.a $(LDADD)
+tests_unit_test_errtext_SOURCES = tests/unit/test_errtext.c
+tests_unit_test_errtext_LDADD = admin-cgi/libadmin.a $(LDADD)
 tests_unit_test_db_mysql_SOURCES = tests/unit/test_db_mysql.c \
 	tests/unit/mysql_kit.c tests/unit/mysql_kit.h
 tests_unit_test_db_pgsql_SOURCES = tests/unit/test_db_pgsql.c \
@@ -89,7 +99,10 @@ tests_unit_test_records_SOURCES = tests/unit/test_records.c fcgi-app/records.c
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
+tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(POOL_KIT)
 tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
+tests_unit_test_node_SOURCES = tests/unit/test_node.c \
+	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)
 
 # --- fuzz: libFuzzer drivers, or programs that replay the corpus --------------

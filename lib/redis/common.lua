@@ -3,6 +3,7 @@
 -- share. Redis runs a script alone, so each is one atomic step.
 --
 --	gptl:id          hash    installation, generation, complete
+--	gptl:alive       string  installation and name of this pool; goes by itself
 --	gptl:version     string  of the snapshot
 --	gptl:snapshot    string
 --	gptl:groups      zset    groups that have, or had, keys
@@ -91,6 +92,11 @@ local function lost(group, id)
 	unplace(group, id)
 	call('ZREM', 'gptl:dirty', id)
 	call('HSET', 'gptl:id', 'complete', '0')
+end
+
+-- Keys of the group may not be used any more: those who remember them are told.
+local function gone(group)
+	pcall(call, 'PUBLISH', CHANNEL, '-' .. group)
 end
 
 local function remove(group, id)

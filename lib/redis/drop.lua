@@ -2,5 +2,6 @@
 if call('EXISTS', 'gptl:ring:' .. ARGV[1], 'gptl:out:' .. ARGV[1]) == 0 then
 	call('DEL', 'gptl:g:' .. ARGV[1])
 	call('ZREM', 'gptl:groups', ARGV[1])
+	gone(ARGV[1])
 end
 return 1

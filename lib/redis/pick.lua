@@ -1,6 +1,6 @@
 -- Who is next. ARGV: now, group, ids tried already…
--- Answers version, turn, id, record; or version and when the first rest ends (0: no
--- key rests). A circle by id: who comes after the last is next; a key that was passed
+-- Answers version, turn, id, record; or version, when the first rest ends (0: no key
+-- rests) and whether the pool is whole (1). A circle by id: who comes after the last is next; a key that was passed
 -- over because it had been tried is owed a turn, and comes first at the next pick.
 local now, group = now_ms(ARGV[1]), ARGV[2]
 local ring, rest, facts = 'gptl:ring:' .. group, 'gptl:rest:' .. group, 'gptl:g:' .. group
@@ -57,7 +57,7 @@ while true do
 	local id = take()
 	if not id then
 		local first = call('ZRANGE', rest, 0, 0, 'WITHSCORES')
-		return {version, first[2] or '0'}
+		return {version, first[2] or '0', call('HGET', 'gptl:id', 'complete') or '0'}
 	end
 	local record = call('GET', 'gptl:k:' .. id)
 	if record then

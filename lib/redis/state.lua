@@ -13,4 +13,7 @@ for i = 3, #ARGV do
 		n = n + 1
 	end
 end
+if n > 0 and state == DISABLED then
+	gone(ARGV[1])
+end
 return n

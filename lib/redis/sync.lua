@@ -4,7 +4,7 @@
 local STEP, CHUNK = 1000, 500
 local group, force = ARGV[1], ARGV[4] == '1'
 local ring, out, due = 'gptl:ring:' .. group, 'gptl:out:' .. group, 'gptl:due:' .. group
-local stay, placed, limit, more = {}, {}, STEP, false
+local stay, placed, limit, more, removed = {}, {}, STEP, false, false
 for i = 5, #ARGV, 2 do
 	stay[ARGV[i]] = true
 	limit = limit + 1
@@ -15,9 +15,13 @@ for _, place in ipairs({ring, out}) do
 	for _, id in ipairs(ids) do
 		placed[id] = true
 		if not stay[id] then
+			removed = true
 			remove(group, id)
 		end
 	end
+end
+if removed then
+	gone(group)
 end
 if more then
 	return 0
@@ -75,6 +79,7 @@ for from = 5, #ARGV, 2 * CHUNK do
 		else
 			-- An id belongs to one group: the other one loses it.
 			if k then
+				gone(k.group)
 				remove(k.group, id)
 			elseif placed[id] then
 				unplace(group, id) -- its record was evicted

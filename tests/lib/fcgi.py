@@ -70,6 +70,10 @@ class CgiResponse:
         found = [v for n, v in self.headers if n.lower() == name.lower()]
         return found[0] if found else None
 
+    @property
+    def text(self):
+        return self.body.decode()
+
     def json(self):
         import json
         return json.loads(self.body)

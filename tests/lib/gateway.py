@@ -358,9 +358,10 @@ class Gateway:
             response.body
             return response
 
-    def run_cgi(self, program, method, target, value=None, headers=None, **rest):
+    def run_cgi(self, program, method, target, value=None, headers=None, body=None, **rest):
         """An admin program as plain CGI."""
-        body = b"" if value is None else json.dumps(value).encode()
+        if body is None:
+            body = b"" if value is None else json.dumps(value).encode()
         heads = {"Authorization": f"Bearer {self.api.auth_key}",
                  "Content-Type": "application/json", **(headers or {})}
         return fcgi.run_cgi(BUILD / "admin-cgi" / program, method, target, heads, body,

@@ -279,7 +279,41 @@ def test_pages(logged, gateway):
         return gateway.api.call("GET", f"/api/logs?group_name={logged.name}&page={n}"
                                        f"&page_size={size}")
     first, second, past = page(1, 2), page(2, 2), page(3, 2)
-    assert first["pagination"] == {"page": 1, "page_size": 2, "total_items": 3, "total_pages": 2}
+    assert first["pagination"] == {
+        "page": 1, "page_size": 2, "total_items": 3, "total_pages": 2, "total_capped": False,
+        "stopped": False, "next": first["items"][-1]["id"]}
+    assert second["pagination"]["next"] is None
+    assert past["pagination"]["total_items"] == 3
     assert [len(p["items"]) for p in (first, second, past)] == [2, 1, 0]
     stamps = [r["timestamp"] for r in first["items"] + second["items"]]
     assert stamps == sorted(stamps, reverse=True)
+
+
+def test_walking_by_key_gives_every_row_once(logged, gateway):
+    query = f"/api/logs?group_id={logged.id}&page_size=1"
+    walked, after = [], ""
+    while after is not None:
+        got = gateway.api.call("GET", query + (f"&after={after}" if after else ""))
+        walked += [row["id"] for row in got["items"]]
+        after = got["pagination"]["next"]
+    assert walked == [row["id"] for row in reversed(logged.logs())]
+    assert gateway.api.call("GET", query + "&after=not-there")["items"] == []
+
+
+def test_a_large_page_is_in_order(logged, gateway):
+    """Rows are read in portions; more than one of them here."""
+    with Provider() as provider:
+        group = gateway.api.create_group(provider.origin, keys=[unique("sk")])
+        for _ in range(45):
+            gateway.ask(group)
+    got = gateway.api.call("GET", f"/api/logs?group_id={group.id}&page_size=100")
+    stamps = [(row["timestamp"], row["id"]) for row in got["items"]]
+    assert len(stamps) == len(set(stamps)) == 45
+    assert stamps == sorted(stamps, reverse=True)
+    assert got["pagination"]["total_items"] == 45
+
+
+@pytest.mark.parametrize("bad", ["x", "0", "-1"])
+def test_a_group_id_that_is_none_is_refused(gateway, bad):
+    got = gateway.api.raw("GET", f"/api/logs?group_id={bad}")
+    assert (got.status, got.json()["code"]) == (400, "VALIDATION_FAILED")

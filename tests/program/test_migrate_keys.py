@@ -204,7 +204,7 @@ def test_the_gateway_goes_on_with_the_new_key(start_gateway, provider):
     done = gateway.command("migrate-keys", *arguments("change"))
     assert done.returncode == 0, done.stderr
     refused = gateway.command("prepare")
-    assert refused.returncode == 1 and "ENCRYPTION_KEY" in refused.stderr
+    assert refused.returncode == 2 and "ENCRYPTION_KEY" in refused.stderr
     gateway.set_environment(ENCRYPTION_KEY=NEW)
     gateway.start()
     provider.forget()

@@ -248,7 +248,7 @@ def test_check_config_says_that_the_keys_do_not_open(make_original, start_gatewa
     for wrong, says in ((None, "is not set"), ("another-Passphrase-123456", "is not the one")):
         gateway.set_environment(**variables(place, ENCRYPTION_KEY=wrong))
         done = gateway.command("check-config")
-        assert done.returncode == 1, done.stdout
+        assert done.returncode == 2, done.stdout
         assert says in done.stderr
     assert place.schema() == place.before
 

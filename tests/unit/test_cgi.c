@@ -311,14 +311,56 @@ test_client_ip(void **state)
 	}
 }
 
+/* Last: it holds for the rest of the process. */
+static void
+test_below_the_folder_of_the_program(void **state)
+{
+	static const struct {
+		const char *script;
+		const char *uri;
+		const char *path;
+	} cases[] = {
+	    {"SCRIPT_NAME=/ai/gpt-load.cgi", "REQUEST_URI=/ai/proxy/g/x?a=/ai/", "/proxy/g/x"},
+	    {"SCRIPT_NAME=/gpt-load.cgi", "REQUEST_URI=/proxy/g/x", "/proxy/g/x"},
+	    {"SCRIPT_NAME=/~u/a b/api.cgi", "REQUEST_URI=/%7Eu/a%20b/api/groups", "/api/groups"},
+	    {"SCRIPT_NAME=/~u/a b/api.cgi", "REQUEST_URI=/%7eu/a%2/api/groups", NULL},
+	    {"SCRIPT_NAME=/ai/gpt-load.cgi", "REQUEST_URI=/ai//proxy/g", "//proxy/g"},
+	    {"SCRIPT_NAME=/ai/gpt-load.cgi", "REQUEST_URI=/aiproxy/g", "/aiproxy/g"},
+	    {"SCRIPT_NAME=/ai/gpt-load.cgi", "REQUEST_URI=/a", "/a"},
+	    {"SCRIPT_NAME=/ai/gpt-load.cgi", "REQUEST_URI=/ai", "/ai"},
+	    {"SCRIPT_NAME=gpt-load.cgi", "REQUEST_URI=/ai/x", "/ai/x"},
+	    {NULL, "REQUEST_URI=/proxy/g", "/proxy/g"},
+	};
+
+	(void)state;
+	cgi_begin_at_script();
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char **envp = env(cases[i].uri, cases[i].script, NULL);
+		struct cgi_target t;
+
+		if (cases[i].path == NULL) {
+			assert_int_equal(cgi_target(envp, &t, NULL), ERR_BAD_REQUEST);
+			continue;
+		}
+		assert_int_equal(cgi_target(envp, &t, NULL), ERR_OK);
+		assert_str(t.path, cases[i].path);
+	}
+}
+
 int
 main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-	    TEST(test_var),           TEST(test_target),    TEST(test_bad_target),
-	    TEST(test_target_length), TEST(test_query_get), TEST(test_query_without),
-	    TEST(test_client_key),    TEST(test_client_ip),
+	    TEST(test_var),
+	    TEST(test_target),
+	    TEST(test_bad_target),
+	    TEST(test_target_length),
+	    TEST(test_query_get),
+	    TEST(test_query_without),
+	    TEST(test_client_key),
+	    TEST(test_client_ip),
+	    TEST(test_below_the_folder_of_the_program),
 	};
 
 	return cmocka_run_group_tests_name("cgi", tests, NULL, NULL);

@@ -397,6 +397,35 @@ test_refused_files(void **state)
 }
 
 /* The folder, unlike the file, may be reached through a link. */
+/* What was written into a file that is not there any more was lost without a word. */
+static void
+test_file_is_gone(void **state)
+{
+	AUTO_FREE char *aside = xasprintf("%s.aside", box->conf.database_dsn);
+	struct db *other;
+	struct db *db;
+
+	(void)state;
+	db = open_with_table();
+	sandbox_exec(db, "INSERT INTO t (name) VALUES ('a')");
+	assert_int_equal(rename(box->conf.database_dsn, aside), 0);
+	assert_int_equal(db_exec(db, "INSERT INTO t (name) VALUES ('b')", DB_NO_ARGS, NULL),
+			 ERR_DB_AWAY);
+	assert_non_null(strstr(db_error(db), "is gone"));
+	assert_int_equal(db_begin(db), ERR_DB_AWAY);
+	/* The same again. */
+	assert_int_equal(rename(aside, box->conf.database_dsn), 0);
+	sandbox_exec(db, "INSERT INTO t (name) VALUES ('b')");
+	assert_int_equal(sandbox_int(db, "SELECT count(*) FROM t"), 2);
+	/* Another. */
+	assert_int_equal(unlink(box->conf.database_dsn), 0);
+	other = open_with_table();
+	sandbox_exec(db, "INSERT INTO t (name) VALUES ('c')");
+	assert_int_equal(sandbox_int(other, "SELECT count(*) FROM t"), 1);
+	db_close(other);
+	db_close(db);
+}
+
 static void
 test_linked_folder(void **state)
 {
@@ -431,6 +460,7 @@ main(void)
 	    WITH_BOX(test_full),
 	    WITH_BOX(test_file),
 	    WITH_BOX(test_refused_files),
+	    WITH_BOX(test_file_is_gone),
 	    WITH_BOX(test_linked_folder),
 	};
 

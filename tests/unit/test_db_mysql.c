@@ -500,6 +500,8 @@ run_program(const char *name)
 #define PROGRAMS(X)                                                                                \
 	X(test_publish)                                                                            \
 	X(test_flush)                                                                              \
+	X(test_db_bounded)                                                                         \
+	X(test_rollup)                                                                             \
 	X(test_lease)                                                                              \
 	X(test_group)                                                                              \
 	X(test_key)                                                                                \

@@ -506,6 +506,13 @@ test_session(void **state)
 	assert_int_equal(db_open(&conf, &db, &info), ERR_DB);
 	assert_non_null(strstr(info.text, "no_such_parameter"));
 	free(conf.database_dsn);
+	/* Nothing that waiting mends. */
+	conf.database_dsn = xasprintf("postgres://tester@/no_such?host=%s", pgsql_kit_dir());
+	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
+	free(conf.database_dsn);
+	conf.database_dsn = xasprintf("postgres://no_such@/postgres?host=%s", pgsql_kit_dir());
+	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
+	free(conf.database_dsn);
 	conf.database_dsn = xasprintf("postgres://tester:secret@h:nonsense-secret/db");
 	assert_int_equal(db_open(&conf, &db, &info), ERR_CONF);
 	assert_null(strstr(info.text, "secret"));
@@ -550,6 +557,7 @@ run_suite(const char *name)
 	}
 SUITE(test_admin)
 SUITE(test_admin_data)
+SUITE(test_db_bounded)
 SUITE(test_flush)
 SUITE(test_group)
 SUITE(test_jobs)
@@ -557,6 +565,7 @@ SUITE(test_key)
 SUITE(test_lease)
 SUITE(test_migrate)
 SUITE(test_publish)
+SUITE(test_rollup)
 SUITE(test_setting)
 SUITE(test_snapshot)
 
@@ -583,6 +592,7 @@ main(void)
 	    WITH_BOX(test_session),
 	    cmocka_unit_test(suite_test_admin),
 	    cmocka_unit_test(suite_test_admin_data),
+	    cmocka_unit_test(suite_test_db_bounded),
 	    cmocka_unit_test(suite_test_flush),
 	    cmocka_unit_test(suite_test_group),
 	    cmocka_unit_test(suite_test_jobs),
@@ -590,6 +600,7 @@ main(void)
 	    cmocka_unit_test(suite_test_lease),
 	    cmocka_unit_test(suite_test_migrate),
 	    cmocka_unit_test(suite_test_publish),
+	    cmocka_unit_test(suite_test_rollup),
 	    cmocka_unit_test(suite_test_setting),
 	    cmocka_unit_test(suite_test_snapshot),
 #endif

@@ -466,7 +466,7 @@ flush_and_exit(struct sandbox *s)
 static void
 moment(long us)
 {
-	struct timespec ts = {.tv_nsec = us * 1000};
+	struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 
 	(void)nanosleep(&ts, NULL);
 }
@@ -477,13 +477,14 @@ test_killed(void **state)
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, KEYS);
-	int64_t before;
+	int64_t before = 0;
+	uint32_t window_us = 40000; /* more where not even one batch is written in it */
 	int killed = 0;
 	int n = 0;
 
 	db_close(db);
 	for (int round = 0; round < ROUNDS; round++) {
-		uint16_t chance;
+		uint32_t chance;
 		pid_t child;
 		int status;
 
@@ -503,11 +504,18 @@ test_killed(void **state)
 		assert_true(child >= 0);
 		if (child == 0)
 			flush_and_exit(s);
-		moment(chance % 40000);
+		moment(chance % window_us);
 		(void)kill(child, SIGKILL);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
 		killed += WIFSIGNALED(status);
+		if (before > 0)
+			continue;
+		db = sandbox_db(s);
+		before = sandbox_int(db, "SELECT COUNT(*) FROM request_logs");
+		db_close(db);
+		if (before == 0)
+			window_us = MIN(2 * window_us, 2000000U);
 	}
 	spool_close(spool);
 	db = sandbox_db(s);

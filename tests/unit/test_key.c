@@ -103,6 +103,57 @@ test_text_limits(UNUSED void **state)
 	arena_done(&arena);
 }
 
+static void
+assert_fault(const struct key_text *keys, size_t i, size_t line, enum key_fault_kind kind)
+{
+	assert_int_equal(keys->faults.v[i].line, line);
+	assert_int_equal(keys->faults.v[i].kind, kind);
+}
+
+/* What is no good is left out, with its line, and the rest is taken. */
+static void
+test_text_sifted(UNUSED void **state)
+{
+	static const char array[] = "\n[\"k1\", 7, \"a b\", \"k1\", null, \"\"]";
+	struct key_text keys;
+	struct arena arena;
+	struct buf text;
+
+	arena_init(&arena, 4096);
+	buf_init(&text, 1 << 20);
+	buf_cstr(&text, "\nk1 k2\r\n\n");
+	for (int i = 0; i <= LIMIT_KEY_BYTES; i++)
+		buf_char(&text, 'x');
+	buf_cstr(&text, ";k1\nbad\001key k3");
+	assert_int_equal(key_text_sift(buf_view(&text), 100, true, &arena, &keys, NULL), ERR_OK);
+	assert_int_equal(keys.n, 3);
+	assert_int_equal(keys.given, 4);
+	assert_int_equal(keys.faults.n, 2);
+	assert_fault(&keys, 0, 4, KEY_FAULT_LONG);
+	assert_fault(&keys, 1, 5, KEY_FAULT_CHARACTER);
+	assert_int_equal(key_text_sift(buf_view(&text), 5, true, &arena, &keys, NULL),
+			 ERR_VALIDATION);
+
+	assert_int_equal(key_text_sift(str_of(array), 100, true, &arena, &keys, NULL), ERR_OK);
+	assert_int_equal(keys.n, 1);
+	assert_int_equal(keys.faults.n, 3);
+	assert_fault(&keys, 0, 2, KEY_FAULT_NO_TEXT);
+	assert_fault(&keys, 1, 3, KEY_FAULT_CHARACTER);
+	assert_fault(&keys, 2, 5, KEY_FAULT_NO_TEXT);
+
+	assert_int_equal(key_text_sift(STR("[1]"), 9, true, &arena, &keys, NULL), ERR_VALIDATION);
+	assert_int_equal(key_text_sift(STR("[1]"), 9, false, &arena, &keys, NULL), ERR_OK);
+
+	buf_clear(&text);
+	for (int i = 0; i < LIMIT_KEY_FAULTS + 20; i++)
+		buf_cstr(&text, "\001 ");
+	assert_int_equal(key_text_sift(buf_view(&text), 1000, false, &arena, &keys, NULL), ERR_OK);
+	assert_int_equal(keys.faults.n, LIMIT_KEY_FAULTS + 20);
+	assert_fault(&keys, LIMIT_KEY_FAULTS - 1, 1, KEY_FAULT_CHARACTER);
+	buf_done(&text);
+	arena_done(&arena);
+}
+
 /* --- masks --- */
 
 #define KEY_A "sk-aaaaaaaaaaaa-1111"
@@ -386,6 +437,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_text),
 	    cmocka_unit_test(test_text_limits),
+	    cmocka_unit_test(test_text_sifted),
 	    cmocka_unit_test(test_masks),
 	    cmocka_unit_test(test_list),
 	    cmocka_unit_test_setup_teardown(test_add, setup, teardown),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The Redis store beyond what every store does: the DSN, what is refused, a server
- * that forgets, dies and comes back, and the responder's loop.
+ * that forgets, dies and comes back, and the responder's loop. What that does while
+ * the server is away is in test_pool_away.c.
  */
 #include "tests/unit/pool_kit.h"
 #include "tests/unit/redis_kit.h"
@@ -9,7 +10,6 @@
 
 #include <event2/event.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -162,7 +162,7 @@ test_password_and_user(void **state)
 	NEEDS_SERVER(o);
 	start(more);
 	expect_refused(ERR_CONF, wrong, "refuses the password");
-	expect_refused(ERR_POOL, none, "does not answer INFO");
+	expect_refused(ERR_CONF, none, "does not answer INFO");
 	pool_close(o->pool);
 	o->pool = open_dsn(o, user);
 	add_keys(o->pool, GROUP, 1, 2);
@@ -408,39 +408,6 @@ test_loop_hears_of_versions(void **state)
 	pool_close(admin);
 }
 
-static void
-test_loop_loses_the_server(void **state)
-{
-	struct own *o = *state;
-	struct picked r[5] = {{0}};
-	struct picked again = {0};
-
-	NEEDS_SERVER(o);
-	pool_attach(o->pool, o->base);
-	add_keys(o->pool, GROUP, 1, 3);
-	assert_int_equal(loop_pick(o).p.key_id, 1);
-	kill(server.pid, SIGSTOP);
-	for (size_t i = 0; i < ARRAY_LEN(r); i++)
-		pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r[i]);
-	assert_int_equal(event_base_loop(o->base, EVLOOP_NONBLOCK), 0);
-	redis_server_kill(&server);
-	while (r[ARRAY_LEN(r) - 1].calls == 0)
-		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
-	for (size_t i = 0; i < ARRAY_LEN(r); i++)
-		assert_int_equal(r[i].e, ERR_POOL);
-	/* Nobody waits for a server that is known to be away. */
-	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &again);
-	assert_int_equal(again.calls, 1);
-	assert_int_equal(again.e, ERR_POOL);
-	start(NULL);
-	do
-		again = loop_pick(o);
-	while (again.e == ERR_POOL && event_base_loop(o->base, EVLOOP_ONCE) == 0);
-	assert_int_equal(again.e, ERR_NO_KEYS);
-	add_keys(o->pool, GROUP, 1, 3);
-	assert_int_equal(loop_pick(o).p.key_id, 1);
-}
-
 /* A client has its answer once the key was reported, and asks again, by way of another
  * worker, before this loop goes on: a key that is out must be out for that one too. */
 static void
@@ -584,7 +551,6 @@ main(void)
 	    TEST(test_killed),
 	    TEST(test_loop),
 	    TEST(test_loop_hears_of_versions),
-	    TEST(test_loop_loses_the_server),
 	    TEST(test_loop_report_is_there_before_the_next_pick),
 	    TEST(test_loop_last_words),
 	    TEST(test_loop_and_another_thread),

@@ -145,8 +145,40 @@ assert_task(struct fixture *f, int64_t id, const char *state, int64_t processed,
 	assert_int_equal(t.good, good);
 	if (!task_is_active(&t)) {
 		assert_true(t.finished_at > 0);
-		assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_task_input"), 0);
+		assert_int_equal(
+		    sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_task_input WHERE part > 0"), 0);
 	}
+}
+
+/* What was left out stays told after the task, and goes with it. */
+static void
+test_report(void **state)
+{
+	struct fixture *f = *state;
+	struct task_report report;
+	struct key_text keys;
+	struct task_row t;
+
+	assert_int_equal(key_text_sift(STR("k1\nk2 k1\n\001"), 9, true, &f->arena, &keys, NULL),
+			 ERR_OK);
+	assert_int_equal(add(f, 1, TASK_IMPORT, keys, &t), ERR_OK);
+	assert_int_equal(t.total, 4);
+	assert_int_equal(t.processed, 2);
+	while (turn(f))
+		;
+	assert_task(f, t.id, "done", 4, 2);
+	assert_int_equal(task_report_get(f->db, f->crypt, t.id, &f->arena, &report), ERR_OK);
+	assert_int_equal(report.repeated, 1);
+	assert_int_equal(report.malformed, 1);
+	assert_int_equal(report.n_faults, 1);
+	assert_int_equal(report.faults[0].line, 3);
+
+	assert_int_equal(task_report_get(f->db, f->crypt, t.id + 1, &f->arena, &report), ERR_OK);
+	assert_int_equal(report.malformed, 0);
+	sandbox_exec(f->db, "UPDATE gptl_tasks SET finished_at = '2001-01-01 00:00:00+00:00'");
+	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 1, 1), &t), ERR_OK);
+	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_task_input WHERE part = 0"),
+			 0);
 }
 
 static void
@@ -312,6 +344,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_report, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_import_and_delete, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_one_of_a_group, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_cancel_and_failure, setup, teardown),

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which log rows are asked for.
+ */
+#include "admin-cgi/logs.h"
+
+static enum err
+bad_filter(struct req *req, const char *name, const char *wants)
+{
+	return err_set(&req->info, ERR_VALIDATION, "\"%s\" must be %s", name, wants);
+}
+
+/* "%text%", with what LIKE takes for a wildcard escaped by '!'. */
+static struct str
+like_pattern(struct str text, struct arena *arena)
+{
+	char *out = arena_alloc(arena, 2 * text.n + 3);
+	size_t n = 0;
+
+	out[n++] = '%';
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '%' || text.p[i] == '_' || text.p[i] == '!')
+			out[n++] = '!';
+		out[n++] = text.p[i];
+	}
+	out[n++] = '%';
+	out[n] = '\0';
+	return (struct str){out, n};
+}
+
+#define CONTAINS(column) " AND " column " LIKE ? ESCAPE '!'"
+
+static void
+add_text_filters(struct req *req, struct where *w)
+{
+	static const struct {
+		const char *name;
+		const char *sql;
+		bool contains;
+	} filters[] = {
+	    {"group_name", CONTAINS("group_name"), true},
+	    {"parent_group_name", CONTAINS("parent_group_name"), true},
+	    {"model", CONTAINS("model"), true},
+	    {"error_contains", CONTAINS("error_message"), true},
+	    {"source_ip", " AND source_ip = ?", false},
+	    {"request_id", " AND gptl_request_id = ?", false},
+	    {"key_hash", " AND key_hash = ?", false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+		struct str value = req_query(req, filters[i].name);
+		if (value.n == 0)
+			continue;
+		if (filters[i].contains)
+			value = like_pattern(value, &req->arena);
+		where_arg_of(w, filters[i].sql, db_text(value));
+	}
+}
+
+static enum err
+add_time_filter(struct req *req, struct where *w, const char *name, const char *sql)
+{
+	struct str value = req_query(req, name);
+	int64_t us;
+
+	if (value.n == 0)
+		return ERR_OK;
+	if (!time_parse(value, &us))
+		return bad_filter(req, name, "a time such as 2006-01-02T15:04:05Z");
+	where_arg_of(w, sql, db_time(us));
+	return ERR_OK;
+}
+
+/* A column that has an index; the value of filter `name` is given. SQLite, which knows
+ * nothing of what is in a column, may take the index of one that nearly every row
+ * matches: where another filter finds fewer, this one's is hidden by a '+'. */
+static void
+add_indexed(struct req *req, struct db *db, struct where *w, const char *name, struct db_arg value)
+{
+	static const struct {
+		const char *name;
+		const char *plain;
+		const char *hidden;
+	} columns[] = {
+	    /* few rows first */
+	    {"request_id", NULL, NULL},
+	    {"key_value", NULL, NULL},
+	    {"key_hash", NULL, NULL},
+	    {"source_ip", NULL, NULL},
+	    {"status_code", " AND status_code = ?", " AND +status_code = ?"},
+	    {"group_id", " AND group_id = ?", " AND +group_id = ?"},
+	    {"request_type", " AND request_type = ?", " AND +request_type = ?"},
+	    {"is_success", " AND is_success = ?", " AND +is_success = ?"},
+	};
+	bool better = false;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(columns) && strcmp(columns[i].name, name) != 0; i++)
+		better = better || req_query(req, columns[i].name).n > 0;
+	check(i < ARRAY_LEN(columns) && columns[i].plain != NULL);
+	where_arg_of(
+	    w, better && db_dialect(db) == DB_SQLITE ? columns[i].hidden : columns[i].plain, value);
+}
+
+static enum err
+add_exact_filters(struct req *req, struct db *db, struct where *w)
+{
+	struct str success = req_query(req, "is_success");
+	struct str type = req_query(req, "request_type");
+	struct str status = req_query(req, "status_code");
+	struct str group = req_query(req, "group_id");
+	int64_t code;
+	int64_t id;
+	bool flag;
+
+	if (str_iis(success, "t") || str_iis(success, "f"))
+		success = str_iis(success, "t") ? STR("true") : STR("false");
+	if (success.n > 0) {
+		if (!str_to_bool(success, &flag))
+			return bad_filter(req, "is_success", "true or false");
+		add_indexed(req, db, w, "is_success", db_bool(flag));
+	}
+	if (type.n > 0) {
+		if (!str_is(type, "retry") && !str_is(type, "final"))
+			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
+		add_indexed(req, db, w, "request_type", db_text(type));
+	}
+	if (group.n > 0) {
+		if (!str_to_i64(group, 1, INT64_MAX, &id))
+			return bad_filter(req, "group_id", "a number above 0");
+		add_indexed(req, db, w, "group_id", db_int(id));
+	}
+	if (status.n > 0) {
+		if (!str_to_i64(status, 0, 999, &code))
+			return bad_filter(req, "status_code", "a status such as 429");
+		add_indexed(req, db, w, "status_code", db_int(code));
+	}
+	return ERR_OK;
+}
+
+static void
+add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
+{
+	struct str key = req_query(req, "key_value");
+	uint8_t digest[CRYPT_HASH_BYTES];
+	char *hex;
+
+	if (key.n == 0)
+		return;
+	hex = arena_alloc(&req->arena, CRYPT_HASH_HEX + 1);
+	crypt_hash(crypt, key, digest);
+	hex_encode(hex, digest, sizeof(digest));
+	where_arg(w, " AND key_hash = ?", db_cstr(hex));
+}
+
+enum err
+logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct where *w)
+{
+	where_text(w, " FROM request_logs WHERE 1 = 1");
+	add_text_filters(req, w);
+	add_key_filter(req, crypt, w);
+	enum err e = add_exact_filters(req, db, w);
+	if (e == ERR_OK)
+		e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
+	if (e == ERR_OK)
+		e = add_time_filter(req, w, "end_time", " AND timestamp <= ?");
+	return e;
+}

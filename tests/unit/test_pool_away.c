@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The responder's loop while Redis is away: it hangs, dies, or has forgotten all.
+ */
+#include "tests/unit/pool_kit.h"
+#include "tests/unit/redis_kit.h"
+#include "lib/clock.h"
+#include "lib/pool_redis.h"
+#include "lib/str.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct redis_server server;
+
+struct own {
+	char dsn[256];
+	struct conf conf;
+	struct pool *pool;
+	struct event_base *base;
+};
+
+static struct pool *
+open_dsn(struct own *o, const char *dsn)
+{
+	struct errinfo info = {""};
+	struct pool *p = NULL;
+
+	(void)snprintf(o->dsn, sizeof(o->dsn), "%s", dsn);
+	o->conf.redis_dsn = o->dsn;
+	if (pool_open(&o->conf, &p, &info) != ERR_OK)
+		fail_msg("%s", info.text);
+	return p;
+}
+
+static struct pool *
+open_more(struct own *o, const char *end)
+{
+	AUTO_FREE
+	char *dsn = xasprintf("unix://%s%s", server.socket, end);
+
+	return open_dsn(o, dsn);
+}
+
+static void
+start(const char *const *more)
+{
+	if (server.pid != 0)
+		redis_server_kill(&server);
+	if (!redis_server_start(&server, more))
+		skip();
+}
+
+static int
+own_setup(void **state)
+{
+	struct own *o = xcalloc(1, sizeof(*o));
+
+	*state = o;
+	if (server.pid == 0 && !redis_server_start(&server, NULL))
+		return 0;
+	(void)redis_server_say(&server, "FLUSHALL");
+	o->base = event_base_new();
+	o->pool = open_more(o, "");
+	return 0;
+}
+
+static int
+own_teardown(void **state)
+{
+	struct own *o = *state;
+
+	if (server.pid > 0)
+		kill(server.pid, SIGCONT);
+	pool_close(o->pool);
+	if (o->base != NULL)
+		event_base_free(o->base);
+	free(o);
+	return 0;
+}
+
+#define NEEDS_SERVER(o)                                                                            \
+	if ((o)->pool == NULL)                                                                     \
+	skip()
+
+static struct picked
+loop_pick(struct own *o)
+{
+	struct picked r = {0};
+
+	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r);
+	while (r.calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_int_equal(r.calls, 1);
+	return r;
+}
+
+static void
+on_report(void *arg, enum err e, enum pool_move move, uint32_t fails)
+{
+	*(struct reported *)arg = (struct reported){1, e, move, fails};
+}
+
+static void
+on_turn(void *arg, enum err e, uint64_t turn)
+{
+	assert_int_equal(e, ERR_OK);
+	*(uint64_t *)arg = turn;
+}
+
+/* Runs the loop until it is away, or is not. */
+static void
+until_away(struct own *o, bool away)
+{
+	struct pool_away now;
+
+	for (pool_away(o->pool, &now); now.away != away; pool_away(o->pool, &now))
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+}
+
+/* A pool that is whole, and whose three keys the loop has used. */
+static void
+be_whole(struct own *o)
+{
+	struct pool_identity id = {.installation = "x", .generation = 1, .complete = true};
+
+	add_keys(o->pool, GROUP, 1, 3);
+	assert_int_equal(pool_identity_set(o->pool, &id), ERR_OK);
+}
+
+static void
+begin_loop(struct own *o)
+{
+	be_whole(o);
+	pool_attach(o->pool, o->base);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(loop_pick(o).p.key_id, 1 + i);
+}
+
+static struct reported
+loop_blame(struct own *o, int64_t id, int threshold)
+{
+	struct reported said = {0};
+
+	pool_report(
+	    o->pool,
+	    &(struct report){
+		.group_id = GROUP, .key_id = id, .verdict = VERDICT_BLAMED, .threshold = threshold},
+	    on_report, &said);
+	while (said.calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	return said;
+}
+
+/* Until then every request was refused, and a server that hung was waited for. */
+static void
+test_loop_goes_on_without_a_server_that_hangs(void **state)
+{
+	struct own *o = *state;
+	struct picked r[5] = {{0}};
+	int64_t begun;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	kill(server.pid, SIGSTOP);
+	begun = clock_mono_us();
+	for (size_t i = 0; i < ARRAY_LEN(r); i++)
+		pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r[i]);
+	while (r[ARRAY_LEN(r) - 1].calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_true(clock_mono_us() - begun < 2 * (REDIS_AWAY_MS + REDIS_TICK_MS) * 1000);
+	for (size_t i = 0; i < ARRAY_LEN(r); i++) {
+		assert_int_equal(r[i].e, ERR_OK);
+		assert_int_equal(r[i].p.key_id, 1 + i % 3);
+		assert_int_equal(r[i].p.turn, 3 + i);
+	}
+	/* Nobody waits for a server that is known to be away. */
+	memset(r, 0, sizeof(r));
+	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r[0]);
+	assert_int_equal(r[0].calls, 1);
+	assert_int_equal(r[0].p.key_id, 3);
+	kill(server.pid, SIGCONT);
+	until_away(o, false);
+	assert_int_equal(loop_pick(o).e, ERR_OK);
+}
+
+static void
+test_loop_counts_failures_itself_and_tells_them_later(void **state)
+{
+	struct own *o = *state;
+	struct pool_away now;
+	uint64_t turn = 99;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	assert_int_equal(loop_blame(o, 2, 3).fails, 1);
+	kill(server.pid, SIGSTOP);
+	assert_int_equal(loop_pick(o).p.key_id, 1);
+	pool_turn(o->pool, GROUP, on_turn, &turn);
+	assert_int_equal(turn, 4);
+	assert_int_equal(loop_blame(o, 2, 3).fails, 2);
+	assert_int_equal(loop_blame(o, 2, 3).move, POOL_MOVE_OUT);
+	for (int i = 0; i < 4; i++)
+		assert_int_not_equal(loop_pick(o).p.key_id, 2);
+	pool_away(o->pool, &now);
+	assert_int_equal(now.waiting, 2);
+	kill(server.pid, SIGCONT);
+	until_away(o, false);
+	/* Behind what was kept. */
+	assert_int_not_equal(loop_pick(o).p.key_id, 2);
+	expect_counts(o->pool, GROUP, 2, 0, 1, 0);
+	assert_int_equal(info_of(o->pool, 2).fails, 3);
+	pool_away(o->pool, &now);
+	assert_int_equal(now.waiting, 0);
+	assert_int_equal(now.lost, 0);
+}
+
+/* It is back with nothing in it: what is remembered serves until it is filled. */
+static void
+test_loop_goes_on_until_a_server_that_forgot_is_filled(void **state)
+{
+	struct own *o = *state;
+	struct pool_away now;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	assert_true(redis_server_say(&server, "FLUSHALL"));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(loop_pick(o).p.key_id, 1 + i);
+	pool_away(o->pool, &now);
+	assert_true(now.away);
+	redis_server_kill(&server);
+	assert_int_equal(loop_pick(o).p.key_id, 1);
+	assert_int_equal(loop_blame(o, 3, 1).move, POOL_MOVE_OUT);
+	start(NULL);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(loop_pick(o).e, ERR_OK);
+	/* As the jobs thread does it, which may ask as soon as the loop has seen it. */
+	while (add_range(o->pool, GROUP, 1, 3) == ERR_POOL)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	be_whole(o);
+	until_away(o, false);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(loop_pick(o).p.key_id, 1 + i % 2);
+	expect_counts(o->pool, GROUP, 2, 0, 1, 0);
+}
+
+struct wanted {
+	struct own *o;
+	int calls;
+	enum err e;
+};
+
+/* Stands for the jobs thread, which is woken. */
+static void
+on_want(void *arg)
+{
+	static const struct pool_key keys[] = {{.id = 8, .stored = {"sk-8", 4}},
+					       {.id = 9, .stored = {"sk-9", 4}}};
+	struct wanted *w = arg;
+	int64_t group = 0;
+
+	w->calls++;
+	assert_true(pool_wants_keys(w->o->pool, &group));
+	assert_int_equal(group, GROUP);
+	assert_false(pool_wants_keys(w->o->pool, &group));
+	pool_give_keys(w->o->pool, GROUP, keys, w->e == ERR_OK ? 2 : 0, w->e);
+}
+
+static void
+test_a_group_that_was_never_used_is_brought_from_elsewhere(void **state)
+{
+	struct own *o = *state;
+	struct wanted wanted = {.o = o, .e = ERR_DB_AWAY};
+	struct picked refused = {0};
+
+	NEEDS_SERVER(o);
+	be_whole(o);
+	pool_attach(o->pool, o->base);
+	pool_on_want(o->pool, on_want, &wanted);
+	redis_server_kill(&server);
+	assert_int_equal(loop_pick(o).e, ERR_POOL);
+	assert_int_equal(wanted.calls, 1);
+	/* The next is not made to wait for the same answer. */
+	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &refused);
+	assert_int_equal(refused.calls, 1);
+	assert_int_equal(refused.e, ERR_POOL);
+	wanted.e = ERR_OK;
+	while (loop_pick(o).e == ERR_POOL)
+		continue;
+	assert_int_equal(loop_pick(o).p.key_id, 9);
+	assert_int_equal(loop_pick(o).p.key_id, 8);
+	assert_int_equal(wanted.calls, 2);
+	start(NULL);
+}
+
+/* A key that was deleted must not live on in a worker's memory. */
+static void
+test_keys_that_went_are_forgotten(void **state)
+{
+	struct own *o = *state;
+	struct wanted wanted = {.o = o, .e = ERR_DB_AWAY};
+	struct pool *admin;
+	uint64_t version;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	pool_on_want(o->pool, on_want, &wanted);
+	admin = open_more(o, "");
+	assert_int_equal(pool_sync(admin, GROUP, 1, 3, NULL, 0, false), ERR_OK);
+	pool_close(admin);
+	assert_int_equal(loop_pick(o).e, ERR_NO_KEYS);
+	assert_int_equal(pool_version(o->pool, &version), ERR_OK); /* reads the news */
+	redis_server_kill(&server);
+	assert_int_equal(loop_pick(o).e, ERR_POOL);
+	start(NULL);
+}
+
+static int
+end_server(void **state)
+{
+	(void)state;
+	redis_server_end(&server);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, own_setup, own_teardown)
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    TEST(test_loop_goes_on_without_a_server_that_hangs),
+	    TEST(test_loop_counts_failures_itself_and_tells_them_later),
+	    TEST(test_loop_goes_on_until_a_server_that_forgot_is_filled),
+	    TEST(test_a_group_that_was_never_used_is_brought_from_elsewhere),
+	    TEST(test_keys_that_went_are_forgotten),
+	};
+
+	(void)signal(SIGPIPE, SIG_IGN); /* as in the programs */
+	return _cmocka_run_group_tests("pool_away", tests, ARRAY_LEN(tests), NULL, end_server);
+}
