@@ -276,17 +276,13 @@ open_path(const struct conf *conf, const char *path, bool read_only, struct db *
 }
 
 static enum err
-no_folder(const struct conf *conf, struct errinfo *info)
-{
-	return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
-		       conf->database_dsn);
-}
-
-static enum err
 sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 {
 	AUTO_FREE char *path = resolve(conf->database_dsn);
-	enum err e = path == NULL ? no_folder(conf, info) : prepare_file(path, info);
+	enum err e = path != NULL
+			 ? prepare_file(path, info)
+			 : err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
+				   conf->database_dsn);
 
 	return e == ERR_OK ? open_path(conf, path, false, ret, info) : e;
 }
