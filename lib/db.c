@@ -57,6 +57,29 @@ db_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	return db_sqlite.open(conf, ret, info);
 }
 
+enum err
+db_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
+{
+	struct db *db = NULL;
+	enum err e;
+
+	if (db_dialect_of(conf->database_dsn) == DB_SQLITE)
+		return db_sqlite.open_read(conf, ret, info);
+	e = db_open(conf, &db, info);
+	if (e == ERR_OK)
+		e = db_script(db, db_dialect(db) == DB_MYSQL
+				      ? "SET SESSION TRANSACTION READ ONLY"
+				      : "SET default_transaction_read_only = on");
+	if (e == ERR_OK) {
+		*ret = db;
+		return ERR_OK;
+	}
+	if (db != NULL)
+		(void)err_set(info, e, "DATABASE_DSN: %s", db_error(db));
+	db_close(db);
+	return e;
+}
+
 void
 db_close(struct db *db)
 {

@@ -44,6 +44,7 @@ struct sqlite {
 	struct db base;
 	sqlite3 *handle;
 	char *path; /* resolved */
+	bool read_only;
 	struct cached cache[CACHED];
 	uint64_t uses;
 	int64_t deadline_us;     /* monotonic, of the bounded transaction */
@@ -180,6 +181,11 @@ set_up(struct sqlite *s)
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	/* That the file can be read shows with the first query. */
+	if (s->read_only)
+		return code == SQLITE_OK
+			   ? sqlite3_exec(s->handle, "PRAGMA schema_version", NULL, NULL, NULL)
+			   : code;
 	if (code == SQLITE_OK)
 		code = use_wal(s);
 	/* Foreign keys: GPT-Load 1.4 declares one and never turns it on. The size
@@ -209,10 +215,11 @@ close_handle(struct sqlite *s)
 static int
 open_handle(struct sqlite *s)
 {
-	int code = sqlite3_open_v2(s->path, &s->handle,
-				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-				       SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
-				   NULL);
+	int code =
+	    sqlite3_open_v2(s->path, &s->handle,
+			    (s->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+				SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
+			    NULL);
 
 	return code == SQLITE_OK ? set_up(s) : code;
 }
@@ -247,24 +254,17 @@ open_failed(struct sqlite *s, int code, struct errinfo *info)
 }
 
 static enum err
-sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
+open_path(const struct conf *conf, const char *path, bool read_only, struct db **ret,
+	  struct errinfo *info)
 {
-	struct sqlite *s;
-	enum err e;
+	struct sqlite *s = xcalloc(1, sizeof(*s));
 	int code;
+	enum err e;
 
-	AUTO_FREE char *path = resolve(conf->database_dsn);
-
-	if (path == NULL)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
-			       conf->database_dsn);
-	e = prepare_file(path, info);
-	if (e != ERR_OK)
-		return e;
-	s = xcalloc(1, sizeof(*s));
 	s->base.driver = &db_sqlite;
 	s->base.conf = conf;
 	s->path = xstrdup(path);
+	s->read_only = read_only;
 	code = open_handle(s);
 	if (code != SQLITE_OK) {
 		e = open_failed(s, code, info);
@@ -273,6 +273,29 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	}
 	*ret = &s->base;
 	return ERR_OK;
+}
+
+static enum err
+sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
+{
+	AUTO_FREE char *path = resolve(conf->database_dsn);
+	enum err e = path != NULL
+			 ? prepare_file(path, info)
+			 : err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
+				   conf->database_dsn);
+
+	return e == ERR_OK ? open_path(conf, path, false, ret, info) : e;
+}
+
+static enum err
+sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
+{
+	AUTO_FREE char *path = resolve(conf->database_dsn);
+
+	if (path == NULL || access(path, F_OK) < 0)
+		return err_set(info, ERR_NOT_FOUND, "DATABASE_DSN: %s: there is no such file",
+			       conf->database_dsn);
+	return open_path(conf, path, true, ret, info);
 }
 
 static void
@@ -632,6 +655,7 @@ sqlite_unlock(struct db *db, const char *name, int held)
 const struct db_driver db_sqlite = {
     .dialect = DB_SQLITE,
     .open = sqlite_open,
+    .open_read = sqlite_open_read,
     .close = sqlite_close,
     .settle = sqlite_settle,
     .exec = sqlite_exec,

@@ -5,7 +5,9 @@ include lib/channel_list.mk
 noinst_LIBRARIES += lib/libcore.a
 lib_libcore_a_SOURCES = \
 	$(CHANNEL_SOURCES) \
+	lib/alive.c lib/alive.h \
 	lib/arena.c lib/arena.h \
+	lib/backup.c lib/backup.h \
 	lib/await.c lib/await.h \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
@@ -67,6 +69,8 @@ lib_libcore_a_SOURCES = \
 	lib/proxyurl.c lib/proxyurl.h \
 	lib/publish.c lib/publish.h \
 	lib/redact.c \
+	lib/rekey.c lib/rekey.h \
+	lib/rekey_logs.c \
 	lib/rollup.c lib/rollup.h \
 	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
@@ -78,7 +82,10 @@ lib_libcore_a_SOURCES = \
 	lib/snapshot_parse.c \
 	lib/spool.c lib/spool.h \
 	lib/sse.c lib/sse.h \
+	lib/stored.c lib/stored.h \
 	lib/str.c lib/str.h \
+	lib/survey.c lib/survey.h \
+	lib/survey_plan.c \
 	lib/task.c lib/task.h \
 	lib/task_run.c \
 	lib/url.c lib/url.h \
