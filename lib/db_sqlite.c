@@ -4,9 +4,8 @@
  * deferred transaction that turns into a writer fails at once, whatever the busy
  * timeout), and wait up to ten seconds for each other.
  *
- * Statements are prepared once and kept, the least recently used is dropped. The
- * file is made with mode 0600 and must not be a symbolic link; its folder may be
- * reached through one.
+ * Statements are prepared once and kept, the least recently used is dropped. The file
+ * is made with mode 0600 and must not be a symbolic link; its folder may be one.
  */
 #include "lib/clock.h"
 #include "lib/conf.h"
@@ -507,14 +506,13 @@ is_overdue(void *s)
 {
 	return clock_mono_us() >= ((const struct sqlite *)s)->deadline_us;
 }
-
 static enum err
 sqlite_bound(struct db *db, int ms)
 {
 	struct sqlite *s = sqlite_of(db);
+
 	s->deadline_us = clock_mono_us() + ms * INT64_C(1000);
-	sqlite3_progress_handler(s->handle, 2000 /* instructions: 50 µs */,
-				 ms > 0 ? is_overdue : NULL, s);
+	sqlite3_progress_handler(s->handle, 2000, ms > 0 ? is_overdue : NULL, s);
 	return ERR_OK;
 }
 
