@@ -97,7 +97,7 @@ needs_npm() {
 }
 
 build_all() {
-	# shellcheck disable=SC2086 # a list of names
+	# shellcheck disable=SC2046,SC2086 # lists of names
 	install_packages $PACKAGES $(needs_npm)
 	echo "building (once, a minute or two)"
 	mkdir -p "$build" || die "$build cannot be written"

@@ -26,7 +26,9 @@ lib_libcore_a_SOURCES = \
 	lib/db_driver.h \
 	lib/db_mysql.h \
 	lib/db_mysql_dsn.c \
-	lib/db_sqlite.c \
+	lib/db_sqlite.c lib/db_sqlite.h \
+	lib/db_sqlite_conn.c \
+	lib/db_text.c \
 	lib/envfile.c lib/envfile.h \
 	lib/err.c lib/err.h \
 	lib/flush.c lib/flush.h \
@@ -40,6 +42,9 @@ lib_libcore_a_SOURCES = \
 	lib/headerrule.c lib/headerrule.h \
 	lib/integration.c lib/integration.h \
 	lib/jobs.c lib/jobs.h \
+	lib/jobs_once.c \
+	lib/jobs_steps.c \
+	lib/jobs_work.h \
 	lib/json.c lib/json.h \
 	lib/jsonedit.c \
 	lib/jsonscan.c lib/jsonscan.h \
