@@ -86,20 +86,26 @@ install_packages() {
 is_built() {
 	[ -e "$build/built" ] && [ -x "$command" ] &&
 		[ -z "$(find start.sh autogen.sh configure.ac Makefile.am lib fcgi-app admin-cgi \
-			sql static -newer "$build/built" -type f ! -name 'channel_list.*' \
+			sql static \( -path static/node_modules -o -path static/dist \) -prune -o \
+			-newer "$build/built" -type f ! -name 'channel_list.*' ! -name '*.d.ts' \
 			-print -quit)" ]
+}
+
+# npm comes with Debian's nodejs, or with one from elsewhere; a release has the page built.
+needs_npm() {
+	[ -e static/page/index.html ] || command -v npm >/dev/null || echo nodejs npm
 }
 
 build_all() {
 	# shellcheck disable=SC2086 # a list of names
-	install_packages $PACKAGES
+	install_packages $PACKAGES $(needs_npm)
 	echo "building (once, a minute or two)"
 	mkdir -p "$build" || die "$build cannot be written"
 	{
 		[ -e "$build/Makefile" ] || { ./autogen.sh && (cd "$build" && ../configure -q); }
 		touch "$build/begun"
 		make -s -C "$build" -j"$(nproc)" all &&
-			make -s -C "$build" install-dist_pageDATA DESTDIR= pagedir="$page"
+			make -s -C "$build" install-page DESTDIR= pagedir="$page"
 	} >"$build/build.log" 2>&1 || {
 		tail -n 20 "$build/build.log" >&2
 		die "the build failed; all of it is in $build/build.log"

@@ -49,6 +49,7 @@ struct route {
 /* Tables end with an entry without pattern. */
 extern const struct route routes_auth[];
 extern const struct route routes_bulk[];
+extern const struct route routes_find[];
 extern const struct route routes_channels[];
 extern const struct route routes_groups[];
 extern const struct route routes_health[];

@@ -7,6 +7,7 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/admin.c admin-cgi/admin.h \
 	admin-cgi/auth.c \
 	admin-cgi/bulk.c \
+	admin-cgi/find.c \
 	admin-cgi/channels.c \
 	admin-cgi/errtext.c admin-cgi/errtext.h admin-cgi/errtext_table.h \
 	admin-cgi/group_out.c admin-cgi/group_out.h \

@@ -10,10 +10,13 @@ int
 main(void)
 {
 	static const struct route *const tables[] = {
-	    routes_auth,     routes_channels, routes_groups,  routes_health,   routes_integration,
-	    routes_keys,     routes_key,      routes_logs,    routes_members,  routes_metrics,
-	    routes_settings, routes_version,  routes_keytest, routes_tasks,    routes_dashboard,
-	    routes_bulk,     routes_preview,  routes_reveal,  routes_upstream, NULL,
+	    routes_auth,    routes_channels,    routes_groups,
+	    routes_health,  routes_integration, routes_keys,
+	    routes_key,     routes_logs,        routes_members,
+	    routes_metrics, routes_settings,    routes_version,
+	    routes_keytest, routes_tasks,       routes_dashboard,
+	    routes_bulk,    routes_find,        routes_preview,
+	    routes_reveal,  routes_upstream,    NULL,
 	};
 
 	return admin_main(tables);

@@ -7,8 +7,8 @@
 int
 main(void)
 {
-	static const struct route *const tables[] = {routes_keys, routes_key, routes_bulk,
-						     routes_reveal, NULL};
+	static const struct route *const tables[] = {routes_keys, routes_key,    routes_bulk,
+						     routes_find, routes_reveal, NULL};
 
 	return admin_main(tables);
 }

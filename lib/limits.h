@@ -68,10 +68,14 @@
 /* Keys of one task, and days for which one that has ended can be looked at. */
 #define LIMIT_TASK_KEYS 1000000
 #define LIMIT_TASK_DAYS 7
+/* Imports of one group that wait for a task of it to end. */
+#define LIMIT_TASKS_QUEUED 16
 /* Tasks that are worked on in turn. */
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
 #define LIMIT_SYNC_KEYS 5000
+/* Keys looked for by one call. */
+#define LIMIT_FIND_KEYS 100
 /* Ids of one bulk action of the management API. */
 #define LIMIT_BULK_IDS 1000
 /* Malformed keys of one import that its report names; more are only counted. */
@@ -107,7 +111,7 @@
 /* Log rows are counted up to this, for so many ms; a page of them may take so many
  * seconds to find. */
 #define LIMIT_LOG_COUNT    10000
-#define LIMIT_LOG_COUNT_MS 300
+#define LIMIT_LOG_COUNT_MS 50
 #define LIMIT_LOG_SECONDS  2
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50

@@ -171,4 +171,5 @@ EXTRA_DIST += .clang-format .clang-tidy .editorconfig tests/lint.sh \
 	tests/unit/httpmock.h tests/unit/sandbox.h \
 	tests/fuzz/corpus tests/fuzz/replay.c \
 	tests/bench/chat.lua tests/bench/measure.py tests/bench/provider.conf \
-	tests/bench/proxy.conf tests/bench/run.py tests/bench/servers.py tests/bench/table.py
+	tests/bench/proxy.conf tests/bench/run.py tests/bench/servers.py tests/bench/table.py \
+	tests/bench/with_redis.py

@@ -88,7 +88,10 @@ done
 GPT_LOAD_CONFIG=$CONFIG "$BINDIR/gpt-load" prepare
 
 # In an order in which it serves all the time when it has served before.
-cp -R "$DATADIR/static/." "$dir"
+cp -R "$DATADIR/static/assets" "$DATADIR/static/favicon.svg" "$dir"
+# Below a site's root the page finds its parts from where it is.
+sed 's|="/|="./|g' "$DATADIR/static/index.html" >"$dir/.index.new"
+mv "$dir/.index.new" "$dir/index.html"
 put_program "gpt-load.$suffix" gpt-load.fcgi
 put_program "api.$suffix" api.fcgi
 sed -e "s/@HANDLER@/$handler/; s/@SUFFIX@/$suffix/g" "$TEMPLATE" >"$dir/.htaccess.new"

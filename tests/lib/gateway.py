@@ -31,6 +31,13 @@ AUTH_KEY = "test-Auth-Key-zmkq7r2wpx"
 
 NOBODY = 65534
 
+
+def page_folder(build):
+    """The built page: of this build, as a release brings it, or of the usual build."""
+    places = (build / "static" / "dist", ROOT / "static" / "page", BUILD / "static" / "dist")
+    return next((place for place in places if (place / "index.html").exists()), places[0])
+
+
 # Nothing of the machine's own settings may reach the programs.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "USER")
 
@@ -203,7 +210,7 @@ class Gateway:
                 "GPT_LOAD_RESPONDER": str(self.build / "fcgi-app" / "gpt-load.fcgi"),
                 "GPT_LOAD_COMMAND": str(self.build / "admin-cgi" / "gpt-load"),
                 "GPT_LOAD_LOGGER": f"exec {command} log lighttpd 2>>{log}",
-                "GPT_LOAD_PAGE": str(ROOT / "static"),
+                "GPT_LOAD_PAGE": str(page_folder(self.build)),
                 "GPT_LOAD_ERRORS": str(ROOT / "conf-examples" / "errors"),
                 **self.web_values}
 

@@ -347,3 +347,16 @@ def test_limits_are_named_and_kept(api, provider):
         got = api.raw("POST", "/api/keys/add-multiple", {
             "group_id": group.id, "keys_text": " ".join(f"k{i}" for i in range(n))})
         assert got.status == status
+
+
+# --- finding ---
+
+
+def test_keys_are_found_by_their_values_without_one_in_an_address(gateway, make_group):
+    group, other = make_group(keys=["sk-find-one", "sk-find-two"]), make_group(keys=["sk-else"])
+    found = gateway.api.call("POST", "/api/keys/find", {
+        "group_id": group.id, "keys_text": "sk-find-two sk-else sk-nowhere"})
+    assert [(row["group_id"], row["key_value"]) for row in found["items"]] == [
+        (group.id, "sk-find-two")]
+    assert gateway.api.call("POST", "/api/keys/find", {
+        "group_id": other.id, "keys_text": "sk-find-two"}) == {"items": []}

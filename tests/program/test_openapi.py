@@ -151,7 +151,7 @@ def test_nobody_comes_in_without_the_key(gateway, path):
 
 
 @pytest.mark.parametrize("target", ["/api", "/api/", "/api/nothing", "/api/groups/1/nothing",
-                                    "/api//groups", "/api/%67roups", "/api/groups/%2e"])
+                                    "/api//groups", "/api/%67roups"])
 def test_what_is_no_route_is_closed_too(gateway, target):
     got = gateway.client.request("GET", target, stranger())
     assert (got.status, got.json()["code"]) == (401, "UNAUTHORIZED")

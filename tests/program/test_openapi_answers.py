@@ -158,6 +158,7 @@ GOOD = [
                             "headers": MASK}),
     ("exportKeys", lambda w: {"query": f"?group_id={w.group.id}&status=all"}),
     ("addKeys", text), ("deleteKeys", text), ("restoreKeys", text), ("testKeys", text),
+    ("findKeys", text), ("findKeys", lambda w: text(w, keys_text="sk-none")),
     ("restoreAllInvalidKeys", lambda w: {"value": {"group_id": w.group.id}}),
     ("clearAllInvalidKeys", lambda w: {"value": {"group_id": w.group.id}}),
     ("clearAllKeys", lambda w: {"value": {"group_id": w.fresh(keys=["sk-z"]).id}}),
@@ -290,15 +291,18 @@ BAD = [
        "VALIDATION_FAILED") for name in ("addKeys", "deleteKeys", "restoreKeys", "testKeys",
                                          "importKeys", "deleteKeysInBackground")],
     *[(name, lambda w: {"value": {"group_id": NOBODY, "keys_text": "k"}}, 404, "NOT_FOUND")
-      for name in ("addKeys", "deleteKeys", "restoreKeys", "testKeys", "importKeys",
-                   "previewImport", "deleteKeysInBackground")],
+      for name in ("addKeys", "deleteKeys", "restoreKeys", "testKeys", "findKeys",
+                   "importKeys", "previewImport", "deleteKeysInBackground")],
     *[(name, lambda w: {"value": {"group_id": NOBODY}}, 404, "NOT_FOUND")
       for name in ("restoreAllInvalidKeys", "clearAllInvalidKeys", "clearAllKeys",
                    "validateGroup")],
     *[(name, lambda w: {"value": {"group_id": "1", "keys_text": "k"}}, 400, "INVALID_JSON")
       for name in ("addKeys", "deleteKeys", "restoreKeys", "testKeys", "importKeys",
                    "previewImport", "deleteKeysInBackground", "restoreAllInvalidKeys",
-                   "clearAllInvalidKeys", "clearAllKeys", "validateGroup", "bulkKeys")],
+                   "clearAllInvalidKeys", "clearAllKeys", "validateGroup", "bulkKeys",
+                   "findKeys")],
+    ("findKeys", lambda w: text(w, keys_text=" ".join(f"k{n}" for n in range(101))), 400,
+     "VALIDATION_FAILED"),
     ("addKeys", lambda w: text(w, keys_text="[\"a\""), 400, "VALIDATION_FAILED"),
     ("importKeys", lambda w: text(w, keys_text="x" * 5000), 400, "VALIDATION_FAILED"),
     ("importKeys", lambda w: form(w.group.id, "keys.csv"), 400, "VALIDATION_FAILED"),
@@ -400,8 +404,7 @@ def test_a_second_task_of_a_group(world, mode):
     world.provider.on(never(), key="sk-slow")
     group = world.fresh(keys=["sk-slow"])
     first = world.api.call("POST", "/api/keys/validate-group", {"group_id": group.id})
-    for name, more in (("importKeys", {"keys_text": "sk-1"}), ("validateGroup", {}),
-                       ("deleteKeysInBackground", {"keys_text": "sk-1"})):
+    for name, more in (("validateGroup", {}), ("deleteKeysInBackground", {"keys_text": "sk-1"})):
         got = ask(mode, world, (BY_ID[name], lambda w, more=more: {
             "value": {"group_id": group.id, **more}}))
         assert (got.status, got.json()["code"]) == (409, "TASK_IN_PROGRESS")

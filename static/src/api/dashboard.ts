@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+import { keepPreviousData, useQuery } from '@tanstack/vue-query'
+import { computed, type Ref } from 'vue'
+import { locale } from '@/i18n'
+import type { Range } from '@/lib/ranges'
+import { client, unwrap } from './client'
+
+const LIVE_MS = 5_000
+
+export function useSummary(range: Ref<Range>, groupId: Ref<number>, live: Ref<boolean>) {
+  return useQuery({
+    queryKey: ['summary', range, groupId],
+    placeholderData: keepPreviousData,
+    refetchInterval: computed(() => (live.value ? LIVE_MS : false)),
+    queryFn: ({ signal }) => {
+      const query = { range: range.value, ...(groupId.value > 0 && { group_id: groupId.value }) }
+      return unwrap(client.GET('/api/dashboard/summary', { params: { query }, signal }))
+    },
+  })
+}
+
+/** Key counts and warnings; their texts are the server's, in its language. */
+export function useDashboardStats(live: Ref<boolean>) {
+  return useQuery({
+    queryKey: ['dashboard-stats', locale],
+    refetchInterval: computed(() => (live.value ? LIVE_MS : false)),
+    queryFn: ({ signal }) => unwrap(client.GET('/api/dashboard/stats', { signal })),
+  })
+}
+
+export function useEncryptionStatus() {
+  return useQuery({
+    queryKey: ['encryption-status', locale],
+    staleTime: 60_000,
+    queryFn: ({ signal }) => unwrap(client.GET('/api/dashboard/encryption-status', { signal })),
+  })
+}
+
+/** Of one point of the summary. */
+export function tokensOf(point: { tokens?: number; total_tokens?: number }): number {
+  return point.total_tokens ?? point.tokens ?? 0
+}
