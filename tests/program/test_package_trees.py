@@ -123,7 +123,7 @@ class Site:
             stream.end()
         group.logs(2)
         page = self.client.request("GET", "/groups")
-        assert page.status == 200 and "<!DOCTYPE html>" in page.text
+        assert page.status == 200 and "<!doctype html>" in page.text.lower()
         assert self.client.request("GET", "/api/groups").status == 401
         return group
 
