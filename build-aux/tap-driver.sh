@@ -235,9 +235,8 @@ function stringify_result_obj(result_obj)
   if (result_obj["directive"] == "TODO")
     return result_obj["is_ok"] ? "XPASS" : "XFAIL"
 
-  # cmocka up to 1.1.7 says "not ok N # SKIP name" of a test that was skipped.
   if (result_obj["directive"] == "SKIP")
-    return "SKIP";
+    return result_obj["is_ok"] ? "SKIP" : COOKED_FAIL;
 
   if (length(result_obj["directive"]))
       abort("in function stringify_result_obj()")
