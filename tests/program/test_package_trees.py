@@ -383,7 +383,7 @@ class Image:
         self.port = int(value)
 
     def HEALTHCHECK(self, value, *_):
-        self.health = value.partition(" CMD ")[2].strip()
+        self.health = re.split(r"\sCMD\s", value)[1].strip()
 
     def CMD(self, value, *_):
         self.command = shlex.join(re.findall(r'"([^"]*)"', value))
