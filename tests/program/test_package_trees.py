@@ -123,7 +123,7 @@ class Site:
             stream.end()
         group.logs(2)
         page = self.client.request("GET", "/groups")
-        assert page.status == 200 and "<!DOCTYPE html>" in page.text
+        assert page.status == 200 and "<!doctype html>" in page.text.lower()
         assert self.client.request("GET", "/api/groups").status == 401
         return group
 
@@ -383,7 +383,7 @@ class Image:
         self.port = int(value)
 
     def HEALTHCHECK(self, value, *_):
-        self.health = value.partition(" CMD ")[2].strip()
+        self.health = re.split(r"\sCMD\s", value)[1].strip()
 
     def CMD(self, value, *_):
         self.command = shlex.join(re.findall(r'"([^"]*)"', value))
