@@ -15,7 +15,7 @@ class Mouse:
 
     def toggle(self, target):
         # The switch's own input has no size; what is seen of it is around it.
-        target.locator("xpath=ancestor-or-self::*[contains(@class,'el-switch')][1]").click()
+        target.locator("xpath=ancestor::div[contains(@class,'el-switch')][1]").click()
 
     def type(self, target, text):
         target.fill(text)
