@@ -97,7 +97,6 @@ needs_npm() {
 }
 
 build_all() {
-	# shellcheck disable=SC2086 # a list of names
 	npm=$(needs_npm)
 	# shellcheck disable=SC2086 # lists of names
 	install_packages $PACKAGES $npm

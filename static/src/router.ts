@@ -13,7 +13,7 @@ import { signedIn } from './state/session'
 
 declare module 'vue-router' {
   interface RouteMeta {
-    title: MessageKey
+    title?: MessageKey
     open?: boolean
   }
 }
@@ -108,7 +108,8 @@ router.beforeEach((to) => {
 let own = ''
 
 function retitle(to: RouteLocationNormalized) {
-  document.title = `${own || t(to.meta.title)} · GPT-Load`
+  // Before the first view there is none.
+  if (to.meta.title) document.title = `${own || t(to.meta.title)} · GPT-Load`
 }
 
 /** A view names what it shows; '' goes back to the view's own title. */
