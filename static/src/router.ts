@@ -9,6 +9,7 @@ import {
 } from 'vue-router'
 import { t, locale, type MessageKey } from './i18n'
 import { BASE } from './lib/base'
+import { onRecovery, reportDown } from './state/connection'
 import { signedIn } from './state/session'
 
 declare module 'vue-router' {
@@ -125,6 +126,17 @@ router.afterEach((to, from) => {
   if (from.name && to.path !== from.path && to.matched[0] !== from.matched[0])
     void nextTick(() => document.getElementById('main')?.focus({ preventScroll: true }))
 })
+
+// A view whose script could not be fetched: it is opened once the server is back.
+let waiting = ''
+router.onError((_, to) => {
+  waiting = to.fullPath
+  reportDown('')
+})
+onRecovery(() => {
+  if (waiting) location.assign(router.resolve(waiting).href)
+})
+
 watch(locale, () => retitle(router.currentRoute.value))
 
 // Signed out, by hand or because the key no longer fits.
