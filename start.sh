@@ -97,8 +97,9 @@ needs_npm() {
 }
 
 build_all() {
-	# shellcheck disable=SC2046,SC2086 # lists of names
-	install_packages $PACKAGES $(needs_npm)
+	npm=$(needs_npm)
+	# shellcheck disable=SC2086 # lists of names
+	install_packages $PACKAGES $npm
 	echo "building (once, a minute or two)"
 	mkdir -p "$build" || die "$build cannot be written"
 	{

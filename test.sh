@@ -4,8 +4,9 @@
 # Every test there is, built with the sanitizers:
 #
 #	./test.sh            all, in at most 20 minutes on 2 cores
-#	./test.sh NAME…      a part: "unit", "lint", "servers" (one table of cases behind
-#	                     every web server), or what pytest -k understands
+#	./test.sh NAME…      a part: "unit", "lint", "page" (in Chromium), "servers" (one
+#	                     table of cases behind every web server), or what pytest -k
+#	                     understands
 #	./test.sh scale      the large ones: a million keys, 8,000 streams
 #
 # As root it installs the Debian packages it needs. The build is in build-test/, the
@@ -247,6 +248,15 @@ run_servers() {
 	count_pytest servers-alone $?
 }
 
+# The page in Chromium, in front of the real stack.
+run_page() {
+	say "the page"
+	(cd "$BUILD/static/work" && npm test --silent) && count 1 0 0 || count 0 1 0
+	(cd "$BUILD/static/work" && npm run --silent typecheck) && count 1 0 0 || count 0 1 0
+	run_pytest page -n $((JOBS + 1)) --dist worksteal -m 'not scale' tests/page
+	count_pytest page $?
+}
+
 # --- the whole ---
 
 # Two descriptors a stream, in the web server and in the responder.
@@ -261,18 +271,23 @@ if [ $# -eq 0 ]; then
 	install_node
 	run_program
 	run_servers
+	run_page
 fi
 for part; do
 	case $part in
 	unit) run_unit ;;
 	lint) run_lint ;;
+	page)
+		install_python
+		run_page
+		;;
 	servers)
 		install_python
 		run_servers
 		;;
 	scale)
 		install_python
-		run_pytest scale -m scale
+		run_pytest scale -m scale tests/program tests/page
 		count_pytest scale $?
 		;;
 	*)

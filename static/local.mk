@@ -14,7 +14,7 @@ if BUILD_PAGE
 page_built = $(abs_builddir)/static/dist
 page_stamp = static/dist.stamp
 # All of the sources, looked up when make starts.
-page_files = $(shell cd '$(srcdir)' && find static/public static/scripts static/src -type f \
+page_files = $(shell cd '$(srcdir)' && find static/public static/scripts static/src static/tests -type f \
 	! -name components.d.ts ! -name schema.d.ts)
 
 static/npm.stamp: static/package-lock.json static/package.json static/.npmrc
@@ -23,9 +23,10 @@ static/npm.stamp: static/package-lock.json static/package.json static/.npmrc
 	(cd '$(page_work)' && $(NPM) ci --ignore-scripts --loglevel=error) && touch $@
 
 static/dist.stamp: static/npm.stamp admin-cgi/openapi.json $(page_inputs) $(page_files)
-	$(AM_V_GEN)rm -rf $@ '$(page_work)/src' '$(page_work)/public' '$(page_work)/scripts' && \
+	$(AM_V_GEN)rm -rf $@ '$(page_work)/src' '$(page_work)/public' '$(page_work)/scripts' \
+		'$(page_work)/tests' && \
 	(cd '$(srcdir)/static' && \
-		cp -R index.html tsconfig.json vite.config.ts public scripts src '$(page_work)') && \
+		cp -R index.html tsconfig.json vite.config.ts public scripts src tests '$(page_work)') && \
 	openapi=$$(cd '$(srcdir)/admin-cgi' && pwd)/openapi.json && (cd '$(page_work)' && \
 		GPT_LOAD_OPENAPI="$$openapi" GPT_LOAD_PAGE_OUT='$(page_built)' \
 		$(NPM) run --silent build) >static/build.log 2>&1 || \

@@ -9,11 +9,12 @@ import {
 } from 'vue-router'
 import { t, locale, type MessageKey } from './i18n'
 import { BASE } from './lib/base'
+import { onRecovery, reportDown } from './state/connection'
 import { signedIn } from './state/session'
 
 declare module 'vue-router' {
   interface RouteMeta {
-    title: MessageKey
+    title?: MessageKey
     open?: boolean
   }
 }
@@ -108,7 +109,8 @@ router.beforeEach((to) => {
 let own = ''
 
 function retitle(to: RouteLocationNormalized) {
-  document.title = `${own || t(to.meta.title)} · GPT-Load`
+  // Before the first view there is none.
+  if (to.meta.title) document.title = `${own || t(to.meta.title)} · GPT-Load`
 }
 
 /** A view names what it shows; '' goes back to the view's own title. */
@@ -124,6 +126,17 @@ router.afterEach((to, from) => {
   if (from.name && to.path !== from.path && to.matched[0] !== from.matched[0])
     void nextTick(() => document.getElementById('main')?.focus({ preventScroll: true }))
 })
+
+// A view whose script could not be fetched: it is opened once the server is back.
+let waiting = ''
+router.onError((_, to) => {
+  waiting = to.fullPath
+  reportDown('')
+})
+onRecovery(() => {
+  if (waiting) location.assign(router.resolve(waiting).href)
+})
+
 watch(locale, () => retitle(router.currentRoute.value))
 
 // Signed out, by hand or because the key no longer fits.

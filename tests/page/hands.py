@@ -15,7 +15,7 @@ class Mouse:
 
     def toggle(self, target):
         # The switch's own input has no size; what is seen of it is around it.
-        target.locator("xpath=ancestor-or-self::*[contains(@class,'el-switch')][1]").click()
+        target.locator("xpath=ancestor::div[contains(@class,'el-switch')][1]").click()
 
     def type(self, target, text):
         target.fill(text)
@@ -74,9 +74,11 @@ class Keyboard:
 
     def choose(self, target, value):
         self._focus(target)
+        # The label may be in another language after the first step.
+        chosen = target.element_handle()
         self.page.keyboard.press("Home")
         for _ in range(30):
-            if target.input_value() == value:
+            if chosen.input_value() == value:
                 return
             self.page.keyboard.press("ArrowDown")
         raise AssertionError(f"no such choice: {value}")

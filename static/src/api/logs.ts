@@ -26,6 +26,7 @@ export function useLogs(
   return useQuery({
     queryKey: computed(() => ['logs', filters.value]),
     placeholderData: keepPreviousData,
+    staleTime: 0,
     refetchInterval: computed(() => (live.value ? 2_000 : false)),
     queryFn: ({ signal }) =>
       unwrap(client.GET('/api/logs', { params: { query: filters.value }, signal })),

@@ -127,6 +127,7 @@ export function shortTime(iso: string | number | Date): string {
 
 /** Milliseconds as a person reads them. */
 export function duration(ms: number): string {
+  if (ms > 0 && ms < 10) return `${formats.value.decimal.format(ms)} ms`
   if (ms < 1000) return `${number(Math.round(ms))} ms`
   if (ms < 60_000) return `${formats.value.decimal.format(ms / 1000)} s`
   return `${formats.value.decimal.format(ms / 60_000)} min`

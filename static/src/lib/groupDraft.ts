@@ -9,7 +9,7 @@ import type {
   HeaderRule,
   SettingValue,
 } from '@/api/types'
-import { channelOf } from './channels'
+import { channelOf } from './channels.ts'
 
 let last = 0
 export const rowId = () => ++last

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The filters of the logs: in the address, as chips, and as the API takes them.
 import type { LogFilters } from '@/api/logs'
-import { rangeMs } from './ranges'
+import { rangeMs } from './ranges.ts'
 
 /** A key's value is never one of them: addresses are kept in histories. */
 export const FIELDS = [

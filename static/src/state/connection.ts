@@ -12,13 +12,18 @@ const PROBE_MS = 2000
 const SLOW_MS = 4000
 
 let probe: (() => Promise<boolean>) | null = null
-let recovered: (() => void) | null = null
+const recovered = new Set<() => void>()
 let timer: ReturnType<typeof setTimeout> | null = null
 let waiting = 0
 
-export function startConnection(ask: () => Promise<boolean>, onRecovery: () => void) {
+export function startConnection(ask: () => Promise<boolean>, then: () => void) {
   probe = ask
-  recovered = onRecovery
+  recovered.add(then)
+}
+
+/** Called as often as the server comes back. */
+export function onRecovery(then: () => void) {
+  recovered.add(then)
 }
 
 async function askAgain() {
@@ -26,7 +31,7 @@ async function askAgain() {
   if (probe && (await probe().catch(() => false))) {
     connection.value = 'up'
     downReason.value = ''
-    recovered?.()
+    for (const then of recovered) then()
   } else if (connection.value === 'down') {
     timer = setTimeout(askAgain, PROBE_MS)
   }

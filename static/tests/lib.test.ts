@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The pure parts of the page: npm test.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { csvRows } from '../src/lib/csv.ts'
+import { bodyOf, changesOf, newDraft } from '../src/lib/groupDraft.ts'
+import { histogram } from '../src/lib/histogram.ts'
+import { chipsOf, filtersOf, fold } from '../src/lib/logFilters.ts'
+import { shares } from '../src/lib/members.ts'
+import { mergeOrder, moved, sortChanges } from '../src/lib/order.ts'
+import { isRange, rangeMs } from '../src/lib/ranges.ts'
+import { parseKeys, randomKey } from '../src/lib/text.ts'
+
+test('pasted keys are read as the server reads them', () => {
+  assert.deepEqual(parseKeys(' a, b;\n c\ta ').keys, ['a', 'b', 'c'])
+  assert.equal(parseKeys('a a b a').repeated, 2)
+  assert.deepEqual(parseKeys('["x y", "z"]').keys, ['x y', 'z'])
+  assert.equal(parseKeys('[broken').keys.length, 0)
+  assert.equal(parseKeys('[broken').malformed.length, 1)
+  assert.deepEqual(parseKeys(`ok ${'x'.repeat(4097)}`).malformed.length, 1)
+  assert.deepEqual(parseKeys(' \n ').keys, [])
+})
+
+test('generated client keys are long and never the same', () => {
+  assert.match(randomKey(), /^sk-[\w-]{48}$/)
+  assert.notEqual(randomKey(), randomKey())
+})
+
+test('CSV is quoted, and nothing in it is a formula', () => {
+  assert.equal(csvRows([['a"b', 'c,d', null, 7]]), '"a""b","c,d",,7\r\n')
+  assert.equal(csvRows([['=HYPERLINK("x")', '+1', '-1', '@x', -1]]),
+    '"\'=HYPERLINK(""x"")",\'+1,\'-1,\'@x,-1\r\n')
+})
+
+test('an order changed while filtered keeps the places of what is not in sight', () => {
+  assert.deepEqual(mergeOrder([1, 2, 3, 4, 5], [4, 2]), [1, 4, 3, 2, 5])
+  assert.deepEqual(moved(['a', 'b', 'c'], 0, 2), ['b', 'c', 'a'])
+  const sorts = new Map([[7, 10], [8, 30], [9, 20]])
+  assert.deepEqual(sortChanges([7, 9, 8], sorts), [])
+  assert.deepEqual(sortChanges([9, 7, 8], sorts), [{ id: 9, sort: 10 }, { id: 7, sort: 20 }])
+})
+
+test('members without an active key get no share', () => {
+  const live = shares([
+    { id: 1, weight: 30, able: true },
+    { id: 2, weight: 10, able: true },
+    { id: 3, weight: 60, able: false },
+  ])
+  assert.deepEqual([...live], [[1, 0.75], [2, 0.25], [3, 0]])
+  assert.deepEqual([...shares([{ id: 1, weight: 0, able: true }])], [[1, 0]])
+})
+
+test('ranges', () => {
+  assert.equal(rangeMs('24h'), 86_400_000)
+  assert.ok(Number.isNaN(rangeMs('1y')))
+  assert.ok(isRange('7d') && !isRange('7x'))
+})
+
+test('log filters come from the address and leave out what is none', () => {
+  const query: Record<string, string> = {
+    model: 'gpt', status_code: '4xx', range: '1h', key_value: 'sk-never',
+  }
+  const get = (name: string) => query[name] ?? ''
+  assert.deepEqual(chipsOf(get), [
+    { field: 'model', value: 'gpt' }, { field: 'status_code', value: '4xx' },
+  ])
+  assert.deepEqual(filtersOf(get, 3_600_000), {
+    model: 'gpt', start_time: '1970-01-01T00:00:00.000Z',
+  })
+})
+
+test('tries of one request are folded under its last', () => {
+  const row = (id: string, request_id: string, attempt: number) => ({ id, request_id, attempt })
+  const folded = fold([row('c', 'r1', 3), row('x', '', 1), row('b', 'r1', 2), row('y', '', 1)])
+  assert.deepEqual(folded.map((one) => [one.id, one.tries]), [['c', 3], ['x', 1], ['y', 1]])
+})
+
+test('failures are counted by cause, without what names a single request', () => {
+  assert.deepEqual(histogram(['bad req_abcdef123', 'bad req_zzzzzz999', 'other']), [
+    { text: 'bad req_…', n: 2 }, { text: 'other', n: 1 },
+  ])
+})
+
+test('a group is saved as what differs', () => {
+  const draft = newDraft('standard')
+  draft.name = ' g '
+  const before = bodyOf(draft)
+  draft.params.push({ id: 1, name: 'temperature', value: '0.5' })
+  draft.params.push({ id: 2, name: 'user', value: 'someone' })
+  assert.equal(before.name, 'g')
+  assert.deepEqual(changesOf(before, bodyOf(draft)), {
+    param_overrides: { temperature: 0.5, user: 'someone' },
+  })
+  draft.params[0]!.value = '{"a":'
+  assert.throws(() => bodyOf(draft), /temperature/)
+})

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""axe finds nothing on any view, in both themes and three languages."""
+
+import pytest
+from views import VIEWS, resolve
+
+from lib.gateway import AUTH_KEY
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN", "ja-JP"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_view(filled, open_tab, theme, locale):
+    found = {}
+
+    def look(name):
+        bad = tab.violations()
+        if bad:
+            found[name] = bad
+    tab = open_tab(filled.gateway, sign_in=False, theme=theme, locale=locale)
+    tab.goto("/sign-in")
+    tab.settle()
+    look("sign-in")
+    tab.sign_in(AUTH_KEY)
+    for view in VIEWS:
+        view.open(tab, resolve(view, filled.groups, filled.gateway))
+        assert tab.page.locator("html").get_attribute("lang") == locale
+        look(view.name)
+    assert found == {}, "\n".join(f"{name}: {one}" for name, bad in found.items() for one in bad)
+
+
+@pytest.mark.parametrize("width", [360, 2560])
+def test_no_view_is_wider_than_the_window(filled, open_tab, width):
+    tab = open_tab(filled.gateway, width=width, height=800)
+    wide = {}
+    for view in VIEWS:
+        view.open(tab, resolve(view, filled.groups, filled.gateway))
+        over = tab.page.evaluate(
+            "() => ['html', 'main'].map((name) => document.querySelector(name))"
+            ".map((one) => one.scrollWidth - one.clientWidth)")
+        if max(over) > 0:
+            wide[view.name] = over
+    assert wide == {}
