@@ -287,7 +287,7 @@ for part; do
 		;;
 	scale)
 		install_python
-		run_pytest scale -m scale tests/program tests/page
+		run_pytest scale -m scale tests/program tests/servers tests/page
 		count_pytest scale $?
 		;;
 	*)
