@@ -16,6 +16,8 @@
 #include "lib/limits.h"
 #include "lib/log.h"
 
+#include <stdlib.h>
+
 #define REQUEST_CHUNK (16 * 1024)
 #define HEADERS_MAX   (16 * 1024)
 #define PATH_IN_LOG   200
@@ -194,7 +196,7 @@ parse_ids(struct req *req, const struct route *route, const struct str ids[ROUTE
 
 /* Reads to the end in any case: unread input would cut the answer off. */
 static enum err
-read_body(struct req *req, bool keep)
+read_body(struct req *req, bool keep, size_t most)
 {
 	char chunk[REQUEST_CHUNK];
 	int64_t announced;
@@ -202,19 +204,22 @@ read_body(struct req *req, bool keep)
 	ssize_t n;
 	struct buf body;
 
-	buf_init(&body, LIMIT_ADMIN_BODY);
+	buf_init(&body, most);
 	while ((n = req->io->read(req->io->arg, chunk, sizeof(chunk))) > 0) {
 		got += n;
 		if (keep)
 			buf_add(&body, chunk, (size_t)n);
 	}
 	enum err e = buf_err(&body);
-	if (e == ERR_OK && keep)
-		req->body = arena_str(&req->arena, buf_view(&body));
+	req->body = STR("");
+	if (e == ERR_OK && body.n > 0) {
+		req->body.p = buf_take(&body, &req->body.n);
+		arena_on_free(&req->arena, free, (void *)(uintptr_t)req->body.p);
+	}
 	buf_done(&body);
 	if (e != ERR_OK)
 		return err_set(&req->info, e, "the body is larger than %d MiB",
-			       LIMIT_ADMIN_BODY / (1024 * 1024));
+			       (int)(most / (1024 * 1024)));
 	struct str length = cgi_var(req->envp, "CONTENT_LENGTH");
 	if (n < 0 || (str_to_i64(length, 0, INT64_MAX, &announced) && got < announced))
 		return err_set(&req->info, ERR_BAD_REQUEST, "the body broke off");
@@ -247,17 +252,18 @@ handle(struct req *req)
 	enum err e = cgi_target(req->envp, &req->target, &req->info);
 	if (e == ERR_OK && is_preflight(req)) {
 		req_bare(req, 204);
-		return read_body(req, false);
+		return read_body(req, false, LIMIT_ADMIN_BODY);
 	}
 	const struct route *route = e == ERR_OK ? find_route(req, ids, &allowed) : NULL;
-	if (e == ERR_OK && (route == NULL || !route->open))
+	if (e == ERR_OK && (route == NULL || !(route->flags & ROUTE_OPEN)))
 		e = req_authenticate(req);
 	if (e == ERR_OK && route == NULL)
 		e = no_route(req, allowed);
 	if (e == ERR_OK)
 		e = parse_ids(req, route, ids);
 	bool keep = e == ERR_OK && (req->method & (METHOD_POST | METHOD_PUT)) != 0;
-	enum err read = read_body(req, keep);
+	bool upload = route != NULL && (route->flags & ROUTE_UPLOAD) != 0;
+	enum err read = read_body(req, keep, upload ? LIMIT_UPLOAD_BODY : LIMIT_ADMIN_BODY);
 	if (e == ERR_OK)
 		e = read;
 	return e == ERR_OK ? route->fn(req) : e;

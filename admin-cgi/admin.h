@@ -43,8 +43,10 @@ struct route {
 	 * without any goes before one with. */
 	const char *pattern;
 	route_fn fn;
-	bool open; /* served without the AUTH_KEY */
+	unsigned flags; /* ROUTE_… */
 };
+#define ROUTE_OPEN   1U /* served without the AUTH_KEY */
+#define ROUTE_UPLOAD 2U /* the body may be a file of keys */
 
 /* Tables end with an entry without pattern. */
 extern const struct route routes_auth[];

@@ -34,6 +34,6 @@ login(struct req *req)
 }
 
 const struct route routes_auth[] = {
-    {METHOD_POST, "/api/auth/login", login, true},
+    {METHOD_POST, "/api/auth/login", login, ROUTE_OPEN},
     {0},
 };

@@ -245,6 +245,6 @@ bulk_keys(struct req *req)
 }
 
 const struct route routes_bulk[] = {
-    {METHOD_POST, "/api/keys/bulk", bulk_keys, false},
+    {METHOD_POST, "/api/keys/bulk", bulk_keys, 0},
     {0},
 };

@@ -19,6 +19,6 @@ list_channels(struct req *req)
 }
 
 const struct route routes_channels[] = {
-    {METHOD_GET, "/api/channel-types", list_channels, false},
+    {METHOD_GET, "/api/channel-types", list_channels, 0},
     {0},
 };

@@ -284,9 +284,9 @@ chart(struct req *req)
 }
 
 const struct route routes_dashboard[] = {
-    {METHOD_GET, "/api/dashboard/stats", stats, false},
-    {METHOD_GET, "/api/dashboard/chart", chart, false},
-    {METHOD_GET, "/api/dashboard/summary", dashboard_summary, false},
-    {METHOD_GET, "/api/dashboard/encryption-status", encryption_status, false},
+    {METHOD_GET, "/api/dashboard/stats", stats, 0},
+    {METHOD_GET, "/api/dashboard/chart", chart, 0},
+    {METHOD_GET, "/api/dashboard/summary", dashboard_summary, 0},
+    {METHOD_GET, "/api/dashboard/encryption-status", encryption_status, 0},
     {0},
 };

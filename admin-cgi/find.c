@@ -81,6 +81,6 @@ find_keys(struct req *req)
 }
 
 const struct route routes_find[] = {
-    {METHOD_POST, "/api/keys/find", find_keys, false},
+    {METHOD_POST, "/api/keys/find", find_keys, 0},
     {0},
 };

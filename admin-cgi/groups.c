@@ -340,15 +340,15 @@ config_options(struct req *req)
 }
 
 const struct route routes_groups[] = {
-    {METHOD_GET, "/api/groups", list, false},
-    {METHOD_POST, "/api/groups", create, false},
-    {METHOD_GET, "/api/groups/list", list_names, false},
-    {METHOD_GET, "/api/groups/config-options", config_options, false},
-    {METHOD_PUT, "/api/groups/reorder", reorder, false},
-    {METHOD_GET, "/api/groups/{id}", show, false},
-    {METHOD_PUT, "/api/groups/{id}", update, false},
-    {METHOD_DELETE, "/api/groups/{id}", remove_group, false},
-    {METHOD_GET, "/api/groups/{id}/stats", stats, false},
-    {METHOD_POST, "/api/groups/{id}/copy", copy, false},
+    {METHOD_GET, "/api/groups", list, 0},
+    {METHOD_POST, "/api/groups", create, 0},
+    {METHOD_GET, "/api/groups/list", list_names, 0},
+    {METHOD_GET, "/api/groups/config-options", config_options, 0},
+    {METHOD_PUT, "/api/groups/reorder", reorder, 0},
+    {METHOD_GET, "/api/groups/{id}", show, 0},
+    {METHOD_PUT, "/api/groups/{id}", update, 0},
+    {METHOD_DELETE, "/api/groups/{id}", remove_group, 0},
+    {METHOD_GET, "/api/groups/{id}/stats", stats, 0},
+    {METHOD_POST, "/api/groups/{id}/copy", copy, 0},
     {0},
 };

@@ -123,6 +123,6 @@ health(struct req *req)
 }
 
 const struct route routes_health[] = {
-    {METHOD_GET, "/health", health, true},
+    {METHOD_GET, "/health", health, ROUTE_OPEN},
     {0},
 };

@@ -62,6 +62,6 @@ info(struct req *req)
 }
 
 const struct route routes_integration[] = {
-    {METHOD_GET, "/api/integration/info", info, true},
+    {METHOD_GET, "/api/integration/info", info, ROUTE_OPEN},
     {0},
 };

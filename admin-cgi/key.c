@@ -212,9 +212,9 @@ export_keys(struct req *req)
 }
 
 const struct route routes_key[] = {
-    {METHOD_GET, "/api/keys/export", export_keys, false},
-    {METHOD_GET, "/api/keys/{id}", show_one, false},
-    {METHOD_PUT, "/api/keys/{id}/notes", set_notes, false},
-    {METHOD_PUT, "/api/keys/{id}/status", set_state, false},
+    {METHOD_GET, "/api/keys/export", export_keys, 0},
+    {METHOD_GET, "/api/keys/{id}", show_one, 0},
+    {METHOD_PUT, "/api/keys/{id}/notes", set_notes, 0},
+    {METHOD_PUT, "/api/keys/{id}/status", set_state, 0},
     {0},
 };

@@ -312,12 +312,12 @@ clear_all(struct req *req)
 }
 
 const struct route routes_keys[] = {
-    {METHOD_GET, "/api/keys", list_keys, false},
-    {METHOD_POST, "/api/keys/add-multiple", add_keys, false},
-    {METHOD_POST, "/api/keys/delete-multiple", delete_keys, false},
-    {METHOD_POST, "/api/keys/restore-multiple", restore_keys, false},
-    {METHOD_POST, "/api/keys/restore-all-invalid", restore_all_invalid, false},
-    {METHOD_POST, "/api/keys/clear-all-invalid", clear_all_invalid, false},
-    {METHOD_POST, "/api/keys/clear-all", clear_all, false},
+    {METHOD_GET, "/api/keys", list_keys, 0},
+    {METHOD_POST, "/api/keys/add-multiple", add_keys, 0},
+    {METHOD_POST, "/api/keys/delete-multiple", delete_keys, 0},
+    {METHOD_POST, "/api/keys/restore-multiple", restore_keys, 0},
+    {METHOD_POST, "/api/keys/restore-all-invalid", restore_all_invalid, 0},
+    {METHOD_POST, "/api/keys/clear-all-invalid", clear_all_invalid, 0},
+    {METHOD_POST, "/api/keys/clear-all", clear_all, 0},
     {0},
 };

@@ -210,6 +210,6 @@ test_keys(struct req *req)
 }
 
 const struct route routes_keytest[] = {
-    {METHOD_POST, "/api/keys/test-multiple", test_keys, false},
+    {METHOD_POST, "/api/keys/test-multiple", test_keys, 0},
     {0},
 };

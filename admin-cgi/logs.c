@@ -316,8 +316,8 @@ show_log(struct req *req)
 }
 
 const struct route routes_logs[] = {
-    {METHOD_GET, "/api/logs", list_logs, false},
-    {METHOD_GET, "/api/logs/export", logs_export, false},
-    {METHOD_GET, "/api/logs/{uuid}", show_log, false},
+    {METHOD_GET, "/api/logs", list_logs, 0},
+    {METHOD_GET, "/api/logs/export", logs_export, 0},
+    {METHOD_GET, "/api/logs/{uuid}", show_log, 0},
     {0},
 };

@@ -156,10 +156,10 @@ list_parents(struct req *req)
 }
 
 const struct route routes_members[] = {
-    {METHOD_GET, "/api/groups/{id}/sub-groups", list_members, false},
-    {METHOD_POST, "/api/groups/{id}/sub-groups", add_members, false},
-    {METHOD_PUT, "/api/groups/{id}/sub-groups/{subGroupId}/weight", weigh_member, false},
-    {METHOD_DELETE, "/api/groups/{id}/sub-groups/{subGroupId}", remove_member, false},
-    {METHOD_GET, "/api/groups/{id}/parent-aggregate-groups", list_parents, false},
+    {METHOD_GET, "/api/groups/{id}/sub-groups", list_members, 0},
+    {METHOD_POST, "/api/groups/{id}/sub-groups", add_members, 0},
+    {METHOD_PUT, "/api/groups/{id}/sub-groups/{subGroupId}/weight", weigh_member, 0},
+    {METHOD_DELETE, "/api/groups/{id}/sub-groups/{subGroupId}", remove_member, 0},
+    {METHOD_GET, "/api/groups/{id}/parent-aggregate-groups", list_parents, 0},
     {0},
 };

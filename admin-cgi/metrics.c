@@ -240,6 +240,6 @@ metrics(struct req *req)
 
 /* Open to whoever has the key or METRICS_PUBLIC: the function asks. */
 const struct route routes_metrics[] = {
-    {METHOD_GET, "/metrics", metrics, true},
+    {METHOD_GET, "/metrics", metrics, ROUTE_OPEN},
     {0},
 };

@@ -149,6 +149,6 @@ preview(struct req *req)
 }
 
 const struct route routes_preview[] = {
-    {METHOD_POST, "/api/keys/import-preview", preview, false},
+    {METHOD_POST, "/api/keys/import-preview", preview, ROUTE_UPLOAD},
     {0},
 };

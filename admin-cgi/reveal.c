@@ -85,8 +85,8 @@ reveal_settings(struct req *req)
 }
 
 const struct route routes_reveal[] = {
-    {METHOD_POST, "/api/settings/reveal", reveal_settings, false},
-    {METHOD_POST, "/api/keys/{id}/reveal", reveal_key, false},
-    {METHOD_POST, "/api/groups/{id}/reveal", reveal_group, false},
+    {METHOD_POST, "/api/settings/reveal", reveal_settings, 0},
+    {METHOD_POST, "/api/keys/{id}/reveal", reveal_key, 0},
+    {METHOD_POST, "/api/groups/{id}/reveal", reveal_group, 0},
     {0},
 };

@@ -284,7 +284,7 @@ put_settings(struct req *req)
 }
 
 const struct route routes_settings[] = {
-    {METHOD_GET, "/api/settings", get_settings, false},
-    {METHOD_PUT, "/api/settings", put_settings, false},
+    {METHOD_GET, "/api/settings", get_settings, 0},
+    {METHOD_PUT, "/api/settings", put_settings, 0},
     {0},
 };

@@ -275,13 +275,13 @@ validate_group(struct req *req)
 }
 
 const struct route routes_tasks[] = {
-    {METHOD_POST, "/api/keys/add-async", add_async, false},
-    {METHOD_POST, "/api/keys/delete-async", delete_async, false},
-    {METHOD_POST, "/api/keys/validate-group", validate_group, false},
-    {METHOD_GET, "/api/tasks", list, false},
-    {METHOD_GET, "/api/tasks/status", status, false},
-    {METHOD_GET, "/api/tasks/{id}", show, false},
-    {METHOD_GET, "/api/tasks/{id}/report", report, false},
-    {METHOD_POST, "/api/tasks/{id}/cancel", cancel, false},
+    {METHOD_POST, "/api/keys/add-async", add_async, ROUTE_UPLOAD},
+    {METHOD_POST, "/api/keys/delete-async", delete_async, ROUTE_UPLOAD},
+    {METHOD_POST, "/api/keys/validate-group", validate_group, 0},
+    {METHOD_GET, "/api/tasks", list, 0},
+    {METHOD_GET, "/api/tasks/status", status, 0},
+    {METHOD_GET, "/api/tasks/{id}", show, 0},
+    {METHOD_GET, "/api/tasks/{id}/report", report, 0},
+    {METHOD_POST, "/api/tasks/{id}/cancel", cancel, 0},
     {0},
 };

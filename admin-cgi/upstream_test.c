@@ -369,6 +369,6 @@ test_upstream(struct req *req)
 }
 
 const struct route routes_upstream[] = {
-    {METHOD_POST, "/api/upstreams/test", test_upstream, false},
+    {METHOD_POST, "/api/upstreams/test", test_upstream, 0},
     {0},
 };

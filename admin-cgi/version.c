@@ -18,6 +18,7 @@ out_limits(struct buf *b)
 	out_int(b, "sync_keys", LIMIT_SYNC_KEYS);
 	out_int(b, "task_keys", LIMIT_TASK_KEYS);
 	out_int(b, "body_bytes", LIMIT_ADMIN_BODY);
+	out_int(b, "upload_bytes", LIMIT_UPLOAD_BODY);
 	out_int(b, "note_chars", LIMIT_NOTE_CHARS);
 	out_int(b, "key_bytes", LIMIT_KEY_BYTES);
 	out_close(b, '}');
@@ -54,6 +55,6 @@ version(struct req *req)
 }
 
 const struct route routes_version[] = {
-    {METHOD_GET, "/api/version", version, false},
+    {METHOD_GET, "/api/version", version, 0},
     {0},
 };

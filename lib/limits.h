@@ -17,6 +17,8 @@
 #define LIMIT_BODY_IN_MEMORY (1024 * 1024)
 /* JSON body of a management request. */
 #define LIMIT_ADMIN_BODY (16 * 1024 * 1024)
+/* The same with a file of keys: LIMIT_TASK_KEYS of 80 bytes. */
+#define LIMIT_UPLOAD_BODY (80 * 1024 * 1024)
 /* Nesting of JSON that is looked into. */
 #define LIMIT_JSON_DEPTH 128
 /* Top-level members of one request body that are edited. */
