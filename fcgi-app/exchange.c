@@ -128,11 +128,11 @@ exchange_gone(struct exchange *x)
 }
 
 void
-exchange_cut(struct exchange *x)
+exchange_cut(struct exchange *x, const char *why)
 {
 	exchange_set_state(x, EX_DONE);
 	if (x->sse_tracked && !x->req->client.gone) {
-		answer_error_event(x, "the upstream ended in the middle of its answer");
+		answer_error_event(x, why);
 		row_release(x, true);
 		client_finish(&x->req->client);
 		if (client_is_full(&x->req->client))
@@ -184,7 +184,7 @@ exchange_abort(struct exchange *x, const char *why)
 		row_hold(x, err_status(ERR_BUSY), "shutdown", str_of(why));
 	}
 	if (x->passing) {
-		exchange_cut(x);
+		exchange_cut(x, why);
 		return;
 	}
 	client_take_back(&x->req->client);

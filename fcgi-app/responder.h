@@ -413,8 +413,8 @@ void exchange_refuse(struct exchange *x, enum err e, const char *message, int re
 void exchange_finish(struct exchange *x);
 /* The client left: nothing more to answer. */
 void exchange_gone(struct exchange *x);
-/* The answer was cut; the client is to notice. */
-void exchange_cut(struct exchange *x);
+/* The answer is cut; the client is to notice, and a reader of events to read why. */
+void exchange_cut(struct exchange *x, const char *why);
 /* No upstream of the group in use may be asked now: another member, or refuse. */
 void exchange_upstreams_rest(struct exchange *x);
 /* Sets the timer to the next thing that is due. */

@@ -274,7 +274,7 @@ settle_failure(struct exchange *x, enum call_end end)
 			 error);
 		log_warn("request %s: group " STR_FMT ": the answer was cut: " STR_FMT,
 			 x->request_id, STR_ARG(x->group->name), STR_ARG(error));
-		exchange_cut(x);
+		exchange_cut(x, "the upstream ended in the middle of its answer");
 		return;
 	}
 	/* A head that was kept has not gone out: the client gets a clean error. */

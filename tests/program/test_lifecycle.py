@@ -50,6 +50,8 @@ def test_a_drain_is_bounded(start_gateway, provider):
         assert gateway.master.wait(10) == 0
         assert 1.5 <= time.monotonic() - begun <= 6
         stream.wait_gone()
+        last = got.read()
+        assert b"shutting down" in last, last
 
 
 def test_sighup_upgrades_in_place(start_gateway, provider):
