@@ -200,7 +200,7 @@ start_slow() {
 	local stack=$1 port=$2
 	shift 2
 	GPT_LOAD_TEST_STACK=$stack GPT_LOAD_TEST_PORTS=$port run_pytest "$stack-slow" -n 5 \
-		-m 'slow and not scale' "$@" >"$BUILD/$stack-slow.out" 2>&1 &
+		-m 'slow and not scale' tests/program "$@" >"$BUILD/$stack-slow.out" 2>&1 &
 	slow_pids[$stack]=$!
 }
 
@@ -217,7 +217,7 @@ run_program() {
 	for stack in "${STACKS[@]}"; do
 		say "program tests, $stack"
 		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack" -n $((2 * JOBS)) --dist worksteal \
-			-m 'not slow and not serial and not scale' "$@"
+			-m 'not slow and not serial and not scale' tests/program "$@"
 		status[$stack]=$?
 	done
 	for stack in "${STACKS[@]}"; do
@@ -228,7 +228,8 @@ run_program() {
 	done
 	for stack in "${STACKS[@]}"; do
 		say "program tests that run alone, $stack"
-		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack-alone" -m 'serial and not scale' "$@"
+		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack-alone" -m 'serial and not scale' \
+			tests/program "$@"
 		status[$stack-alone]=$?
 	done
 	say "counts"

@@ -319,7 +319,8 @@ def main():
                  STREAM_INTERVAL_MS) as servers:
         gateway = None
         if "gateway" in args.targets:
-            gateway = Gateway(workers=os.cpu_count(), MAX_CONCURRENT_REQUESTS=20000).start()
+            gateway = Gateway(workers=os.cpu_count(), MAX_CONCURRENT_REQUESTS=20000,
+                              POOL_SIZE_MB=1024).start()
         failed = True
         try:
             if gateway:

@@ -48,7 +48,7 @@ def start_import(api, group, n, prefix):
 
 @pytest.fixture
 def world(start_gateway, provider, tmp_path):
-    gateway = start_gateway(workers=2)
+    gateway = start_gateway(workers=2, POOL_SIZE_MB=1024)
     provider.on(answer(json={"choices": []}))
     served = gateway.api.create_group(provider.origin, keys=["sk-one", "sk-two", "sk-three"])
     filled = gateway.api.create_group("http://127.0.0.1:9")

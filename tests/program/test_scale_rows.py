@@ -67,7 +67,7 @@ class Filled:
 
 
 def fill(n_logs, n_keys, measured):
-    gateway = Gateway(workers=2)
+    gateway = Gateway(workers=2, POOL_SIZE_MB=1024)
     gateway.start()
     groups = [gateway.api.create_group("http://127.0.0.1:9") for _ in range(4)]
     gateway.stop_web()
