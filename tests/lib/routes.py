@@ -7,13 +7,13 @@ import re
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "admin-cgi"
 
 _TABLE = re.compile(r"^const struct route (routes_\w+)\[\] = \{(.*?)^\};", re.M | re.S)
-_ROUTE = re.compile(r'\{METHOD_(\w+), "([^"]+)", \w+, (true|false)\}')
+_ROUTE = re.compile(r'\{METHOD_(\w+), "([^"]+)", \w+, (0|ROUTE_\w+)\}')
 
 
 def tables():
     """Table → [(method, path, open)]."""
-    return {name: [(method, path, is_open == "true")
-                   for method, path, is_open in _ROUTE.findall(body)]
+    return {name: [(method, path, flags == "ROUTE_OPEN")
+                   for method, path, flags in _ROUTE.findall(body)]
             for source in sorted(FOLDER.glob("*.c"))
             for name, body in _TABLE.findall(source.read_text())}
 
