@@ -33,6 +33,7 @@ BUILD=build-test
 VENV=tests/.venv
 SDK=tests/program/sdk
 JOBS=$(nproc)
+STACKS=(sqlite mariadb pgsql)
 export GPT_LOAD_BUILD=$PWD/$BUILD
 # Not the user's own settings: pip and npm find their registries in theirs.
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
@@ -57,8 +58,8 @@ PACKAGES=(
 	libhiredis-dev redis-server libssl-dev zlib1g-dev libcmocka-dev uthash-dev
 	libmariadb-dev mariadb-server libpq-dev postgresql
 	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
-	curl ca-certificates openssl sqlite3 procps
-	python3 python3-venv chromium
+	curl ca-certificates openssl sqlite3 procps chromium
+	python3 python3-venv systemd logrotate debootstrap
 	shellcheck clang-format cppcheck
 )
 
@@ -190,28 +191,52 @@ count_pytest() {
 	local p f s
 	read -r p f s <<<"$n"
 	[ "$2" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-	printf 'program tests, %s: %d passed, %d failed, %d skipped\n' "$1" "$p" "$f" "$s"
+	printf '%s: %d passed, %d failed, %d skipped\n' "$1" "$p" "$f" "$s"
 	count "$p" "$f" "$s"
 }
 
-# The slow ones wait for minutes, so all of them at once and beside the others; these
-# in more processes than cores, since they wait as well; what measures time runs alone.
+# start_slow STACK PORT ARGUMENTS…: those of one stack, in the background.
+start_slow() {
+	local stack=$1 port=$2
+	shift 2
+	GPT_LOAD_TEST_STACK=$stack GPT_LOAD_TEST_PORTS=$port run_pytest "$stack-slow" -n 5 \
+		-m 'slow and not scale' "$@" >"$BUILD/$stack-slow.out" 2>&1 &
+	slow_pids[$stack]=$!
+}
+
+# On each stack (tests/lib/stacks.py). The slow ones wait for minutes, so all of them at
+# once and beside the others; these in more processes than cores, since they wait as
+# well; what measures time runs alone, at the end.
 run_program() {
-	local slow_output=$BUILD/slow.out slow_pid slow_status parallel_status
-	say "program tests"
-	GPT_LOAD_TEST_PORTS=26000 run_pytest slow -n 10 -m 'slow and not scale' "$@" \
-		>$slow_output 2>&1 &
-	slow_pid=$!
-	run_pytest parallel -n $((JOBS + 1)) --dist worksteal \
-		-m 'not slow and not serial and not scale' "$@"
-	parallel_status=$?
-	wait $slow_pid
-	slow_status=$?
-	cat $slow_output
-	run_pytest alone -m 'serial and not scale' "$@"
-	count_pytest alone $?
-	count_pytest slow $slow_status
-	count_pytest parallel $parallel_status
+	local stack part port=24000
+	local -A slow_pids status
+	for stack in "${STACKS[@]}"; do
+		start_slow "$stack" $port "$@"
+		port=$((port + 1000))
+	done
+	for stack in "${STACKS[@]}"; do
+		say "program tests, $stack"
+		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack" -n $((2 * JOBS)) --dist worksteal \
+			-m 'not slow and not serial and not scale' "$@"
+		status[$stack]=$?
+	done
+	for stack in "${STACKS[@]}"; do
+		wait "${slow_pids[$stack]}"
+		status[$stack-slow]=$?
+		say "program tests that wait, $stack"
+		cat "$BUILD/$stack-slow.out"
+	done
+	for stack in "${STACKS[@]}"; do
+		say "program tests that run alone, $stack"
+		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack-alone" -m 'serial and not scale' "$@"
+		status[$stack-alone]=$?
+	done
+	say "counts"
+	for stack in "${STACKS[@]}"; do
+		for part in "$stack" "$stack-slow" "$stack-alone"; do
+			count_pytest "$part" "${status[$part]}"
+		done
+	done
 }
 
 # All cases of one web server in one process, so that its stack is started once.

@@ -85,10 +85,13 @@ find_tasks(struct req *req, struct task_row **ret, size_t *ret_n)
 	return e == ERR_OK ? task_list(db, group_id, LIST_MAX, &req->arena, ret, ret_n) : e;
 }
 
-/* The newest that is not over, else the newest that ended lately. */
+/* One that runs, or the newest that waits, else the newest that ended lately. */
 static const struct task_row *
 current(const struct task_row *tasks, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		if (str_is(tasks[i].state, "running"))
+			return &tasks[i];
 	for (size_t i = 0; i < n; i++)
 		if (task_is_active(&tasks[i]))
 			return &tasks[i];

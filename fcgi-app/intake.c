@@ -231,6 +231,7 @@ on_more(evutil_socket_t fd, short what, void *arg)
 	} else {
 		close((int)fd);
 	}
+	worker_exchange_ended(in->w);
 }
 
 static struct waiting *
@@ -328,14 +329,32 @@ intake_new(struct worker *w, int listen_fd)
 	return in;
 }
 
+static bool
+says_nothing(int fd)
+{
+	char byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
+/* Requests that have only begun are still served: their web server has connected to
+ * this worker and goes to no other. It says something at once; what stays silent is
+ * not waited for. */
 void
 intake_stop(struct intake *in)
 {
+	static const struct timeval silence = {.tv_sec = LIMIT_DRAIN_SILENCE_S};
+	struct waiting *wait;
+
 	if (in->accept_event == NULL)
 		return;
 	event_free(in->accept_event);
 	in->accept_event = NULL;
 	close(in->listen_fd);
+	TAILQ_FOREACH (wait, &in->partial, partial_link) {
+		if (says_nothing(wait->fd))
+			event_add(&wait->event, &silence);
+	}
 }
 
 bool
@@ -343,6 +362,8 @@ intake_is_empty(struct intake *in)
 {
 	bool empty;
 
+	if (!TAILQ_EMPTY(&in->partial))
+		return false;
 	pthread_mutex_lock(&in->lock);
 	empty = in->n_reading == 0;
 	pthread_mutex_unlock(&in->lock);

@@ -171,6 +171,18 @@ worker_row_written(struct worker *w)
 
 /* --- timers --- */
 
+/* A request would load it too; but Redis may be away by then. */
+static void
+look_for_news(struct worker *w)
+{
+	struct pool_away away;
+	uint64_t version;
+
+	pool_away(w->pool, &away);
+	if (!away.away && pool_version(w->pool, &version) == ERR_OK)
+		worker_reload(w, version);
+}
+
 /* Watching a client costs two system calls, so only exchanges that last are. They
  * are the oldest: from the newest back, up to the first that is watched. */
 static void
@@ -190,21 +202,16 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 			break;
 		client_watch(&x->req->client);
 	}
+	look_for_news(w);
 }
 
 static void
 on_tend(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
-	struct pool_away away;
-	uint64_t version;
 
 	(void)fd;
 	(void)what;
-	pool_away(w->pool, &away);
-	/* Requests would load it too; but Redis may be away by then. */
-	if (!away.away && pool_version(w->pool, &version) == ERR_OK)
-		worker_reload(w, version);
 	gate_tend(w->gate);
 	spool_tend(w->spool);
 }

@@ -75,19 +75,36 @@ db_settle(struct db *db)
 	db->driver->settle(db);
 }
 
-void
-db_bulk(struct db *db, bool on)
+static void
+sqlite_bulk(struct db *db, bool on)
 {
 	/* KiB; 2000 is SQLite's own default. */
-	const char *size = on ? "PRAGMA cache_size = -16384" : "PRAGMA cache_size = -2000";
+	enum err e = db_script(db, on ? "PRAGMA cache_size = -16384" : "PRAGMA cache_size = -2000");
 
-	if (db_dialect(db) != DB_SQLITE)
-		return;
-	/* Without it everything works, slower. */
-	enum err e = db_script(db, size);
 	if (e == ERR_OK && !on)
 		e = db_script(db, "PRAGMA shrink_memory");
 	(void)e;
+}
+
+/* A plan that was made and kept while a table was empty reads all of it, and goes on
+ * doing so as it fills; so does a new one until the server has counted the rows. What is
+ * done in bulk has an index for everything. */
+static void
+pgsql_bulk(struct db *db, bool on)
+{
+	(void)!db_script(db, on ? "SET enable_seqscan = off; "
+				  "SET plan_cache_mode = force_custom_plan"
+				: "RESET enable_seqscan; RESET plan_cache_mode");
+}
+
+/* Without it everything works, slower. */
+void
+db_bulk(struct db *db, bool on)
+{
+	if (db_dialect(db) == DB_SQLITE)
+		sqlite_bulk(db, on);
+	else if (db_dialect(db) == DB_PGSQL)
+		pgsql_bulk(db, on);
 }
 
 enum db_dialect

@@ -36,7 +36,8 @@ void db_close(struct db *db); /* NULL is fine */
  * copied as one file. Programs of one request leave that to others. */
 void db_settle(struct db *db);
 /* Much is going to be written at random places, or that is over: SQLite's page cache,
- * small else, would be written out and read again all the time. */
+ * small else, would be written out and read again all the time, and PostgreSQL would keep
+ * to plans for the few rows that were there before. Not within a transaction. */
 void db_bulk(struct db *db, bool on);
 enum db_dialect db_dialect(const struct db *db);
 /* What the last failed call on this connection said; never bound values. */

@@ -322,7 +322,10 @@ my_bound(struct db *db, int ms)
 	struct mysql *m = mysql_of(db);
 
 	if (ms > 0)
-		return my_limit_statement_to(m, ms);
+		return my_exec(db,
+			       m->is_mariadb ? "SET max_statement_time = ? / 1000"
+					     : "SET max_execution_time = ?",
+			       DB_ARGS(db_int(ms)), NULL, NULL);
 	if (m->handle != NULL && my_limit_statements(m, false) != ERR_OK)
 		my_disconnect(m);
 	return ERR_OK;

@@ -144,19 +144,6 @@ my_limit_statements(struct mysql *m, bool migrating)
 				       : "SET max_execution_time = 120000");
 }
 
-enum err
-my_limit_statement_to(struct mysql *m, int ms)
-{
-	char sql[64];
-
-	if (m->is_mariadb)
-		(void)snprintf(sql, sizeof(sql), "SET max_statement_time = %d.%03d", ms / 1000,
-			       ms % 1000);
-	else
-		(void)snprintf(sql, sizeof(sql), "SET max_execution_time = %d", ms);
-	return my_command(m, sql);
-}
-
 static enum err
 set_collation(struct mysql *m)
 {

@@ -66,7 +66,6 @@ enum err my_ready(struct mysql *m) MUST_CHECK;
 enum err my_command(struct mysql *m, const char *sql) MUST_CHECK;
 /* How long one statement may take: for a change of a table there is no limit. */
 enum err my_limit_statements(struct mysql *m, bool migrating) MUST_CHECK;
-enum err my_limit_statement_to(struct mysql *m, int ms) MUST_CHECK;
 
 #endif
 

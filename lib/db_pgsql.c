@@ -271,12 +271,11 @@ pgsql_begin(struct db *db, bool read_only)
 static enum err
 pgsql_bound(struct db *db, int ms)
 {
-	char sql[64];
-
 	if (ms == 0)
 		return ERR_OK;
-	(void)snprintf(sql, sizeof(sql), "SET LOCAL statement_timeout = %d", ms);
-	return run_text(pgsql_of(db), sql);
+	return pgsql_exec(db,
+			  "SELECT set_config('statement_timeout', CAST(? AS bigint)::text, true)",
+			  DB_ARGS(db_int(ms)), NULL, NULL);
 }
 
 /* The server answers a COMMIT of what has failed with ROLLBACK, and calls it good. */

@@ -70,7 +70,11 @@ read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, str
 static void
 add_filters(struct where *w, const struct key_query *q)
 {
-	where_arg(w, " FROM api_keys WHERE group_id = ?", db_int(q->group_id));
+	/* A key is found by its hash, never among all of its group: hence the '+'. */
+	if (q->hash.n > 0)
+		where_arg(w, " FROM api_keys WHERE +group_id = ?", db_int(q->group_id));
+	else
+		where_arg(w, " FROM api_keys WHERE group_id = ?", db_int(q->group_id));
 	if (q->status.n > 0)
 		where_arg(w, " AND status = ?", db_text(q->status));
 	if (q->hash.n > 0)

@@ -68,6 +68,8 @@
 /* Keys of one task, and days for which one that has ended can be looked at. */
 #define LIMIT_TASK_KEYS 1000000
 #define LIMIT_TASK_DAYS 7
+/* Imports of one group that wait for a task of it to end. */
+#define LIMIT_TASKS_QUEUED 16
 /* Tasks that are worked on in turn. */
 #define LIMIT_TASKS_AT_ONCE 16
 /* Keys in one synchronous call of the management API. */
@@ -109,7 +111,7 @@
 /* Log rows are counted up to this, for so many ms; a page of them may take so many
  * seconds to find. */
 #define LIMIT_LOG_COUNT    10000
-#define LIMIT_LOG_COUNT_MS 300
+#define LIMIT_LOG_COUNT_MS 50
 #define LIMIT_LOG_SECONDS  2
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50
@@ -137,6 +139,8 @@
 #define LIMIT_READER_THREADS 64
 /* Seconds a reader thread waits for the next byte of a request. */
 #define LIMIT_READ_SILENCE_S 60
+/* Seconds a worker that drains waits for the first byte on a connection. */
+#define LIMIT_DRAIN_SILENCE_S 1
 /* Workers of one master, and processes of one node (mod_fcgid). */
 #define LIMIT_WORKERS   256
 #define LIMIT_PROCESSES 1024

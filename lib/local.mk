@@ -141,3 +141,6 @@ lib/lua_text.h: $(LUA_FILES) $(srcdir)/build-aux/embed.awk
 # --as-needed leaves out what a program has no use for.
 CORE_LIBS = lib/libcore.a $(CURL_LIBS) $(SQLITE_LIBS) $(LMDB_LIBS) $(JSON_LIBS) $(CRYPTO_LIBS) $(ZLIB_LIBS) \
 	$(REDIS_LIBS)
+
+# The places it looks at are flags of the compiler, which another --prefix changes.
+lib/conf.$(OBJEXT): Makefile

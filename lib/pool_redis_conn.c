@@ -302,6 +302,8 @@ say(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisRepl
 	e = exchange(p, k, cmd, ret);
 	if (e != ERR_OK && clock_mono_us() - begun >= REDIS_LOOP_MS * INT64_C(1000))
 		k->retry_us = clock_mono_us() + REDIS_PAUSE_MS * INT64_C(1000);
+	if (e != ERR_OK && rpool_in_loop(p))
+		rpool_away_begin(p->away); /* the loop's own commands would find it out later */
 	return e == ERR_OK ? ERR_OK : ERR_POOL;
 }
 

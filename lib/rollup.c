@@ -390,14 +390,12 @@ rollup_add(struct rollup *r, struct db *db, const struct logrow *row)
 #define MANY          FOUR ", " FOUR ", " FOUR ", " FOUR /* ROWS_AT_ONCE */
 #define ADD(column)   #column " = gptl_rollups." #column " + excluded." #column
 #define ADDMY(column) #column " = " #column " + VALUES(" #column ")"
+#define TOKENS(F)     F(prompt_tokens) ", " F(completion_tokens)
+#define CLASSES(F)    F(c2xx) ", " F(c3xx) ", " F(c4xx) ", " F(c5xx)
+#define COUNTS(F)     F(requests) ", " F(errors) ", " F(retries) ", " TOKENS(F) ", " CLASSES(F)
 #define ON_CONFLICT                                                                                \
-	" ON CONFLICT (step, kind, time, group_id, item, slot) DO UPDATE SET " ADD(                \
-	    requests) ", " ADD(errors) ", " ADD(retries) ", " ADD(prompt_tokens) ", " ADD(completion_tokens) ", " ADD(c2xx) ", " ADD(c3xx) ", " ADD(c4xx) ", " ADD(c5xx)
-#define ON_DUPLICATE                                                                                                      \
-	" ON DUPLICATE KEY UPDATE " ADDMY(requests) ", " ADDMY(errors) ", " ADDMY(                                        \
-	    retries) ", " ADDMY(prompt_tokens) ", " ADDMY(completion_tokens) ", " ADDMY(c2xx) ","                         \
-											      " " ADDMY(c3xx) ", " ADDMY( \
-												  c4xx) ", " ADDMY(c5xx)
+	" ON CONFLICT (step, kind, time, group_id, item, slot) DO UPDATE SET " COUNTS(ADD)
+#define ON_DUPLICATE " ON DUPLICATE KEY UPDATE " COUNTS(ADDMY)
 
 static void
 fill_args(const struct sum *s, struct db_arg *args)

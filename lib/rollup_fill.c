@@ -122,20 +122,21 @@ keep_old(struct old_rows *o, struct db_rows *rows)
 	o->n++;
 }
 
-/* The number in the text is more than READ_MOST. */
+/* The number in the text is more than READ_MOST. The key is found by its hash, never among
+ * all of its group: hence the '+'. */
 static enum err
 read_old(struct db *db, int64_t from, int64_t to, struct old_rows *o)
 {
 	struct db_rows *rows = NULL;
-	enum err e =
-	    db_query(db,
-		     "SELECT l.timestamp, l.group_id, l.parent_group_id, "
-		     "(SELECT MIN(k.id) FROM api_keys k WHERE k.key_hash = l.key_hash AND "
-		     "k.group_id = l.group_id), l.model, l.is_success, l.status_code, l.duration, "
-		     "l.request_type, l.gptl_prompt_tokens, l.gptl_completion_tokens "
-		     "FROM request_logs l WHERE l.timestamp >= ? AND l.timestamp < ? AND "
-		     "(l.gptl_rolled IS NULL OR l.gptl_rolled = 0) LIMIT 20001",
-		     DB_ARGS(db_time(from), db_time(to)), &rows);
+	enum err e = db_query(
+	    db,
+	    "SELECT l.timestamp, l.group_id, l.parent_group_id, "
+	    "(SELECT MIN(k.id) FROM api_keys k WHERE k.key_hash = l.key_hash AND "
+	    "+k.group_id = l.group_id), l.model, l.is_success, l.status_code, l.duration, "
+	    "l.request_type, l.gptl_prompt_tokens, l.gptl_completion_tokens "
+	    "FROM request_logs l WHERE l.timestamp >= ? AND l.timestamp < ? AND "
+	    "(l.gptl_rolled IS NULL OR l.gptl_rolled = 0) LIMIT 20001",
+	    DB_ARGS(db_time(from), db_time(to)), &rows);
 
 	arena_done(&o->arena);
 	o->n = 0;

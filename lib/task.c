@@ -160,6 +160,23 @@ task_report_get(struct db *db, const struct crypt *crypt, int64_t id, struct are
 	return e;
 }
 
+/* Imports queue behind the group's task; nothing else does. *ret: those that wait or run. */
+static enum err
+find_place(struct db *db, int64_t group_id, enum task_type type, bool *ret_queued,
+	   struct errinfo *info)
+{
+	int64_t n = 0;
+	enum err e = db_query_int(db,
+				  "SELECT COUNT(*) FROM gptl_tasks WHERE group_id = ? AND "
+				  "state IN ('waiting', 'running')",
+				  DB_ARGS(db_int(group_id)), 0, &n);
+
+	*ret_queued = n > 0;
+	if (e == ERR_OK && n > 0 && (type != TASK_IMPORT || n > LIMIT_TASKS_QUEUED))
+		return err_set(info, ERR_TASK, "a task of this group is waiting or running");
+	return e;
+}
+
 /* The row, and what is too old goes. */
 static enum err
 put_task(struct db *db, const struct group_row *group, enum task_type type, struct str status,
@@ -167,6 +184,7 @@ put_task(struct db *db, const struct group_row *group, enum task_type type, stru
 {
 	int64_t now = clock_wall_us();
 	const struct db_arg oldest = db_time(now - LIMIT_TASK_DAYS * DAY_US);
+	bool queued = false;
 	enum err e = db_exec(db,
 			     "DELETE FROM gptl_task_input WHERE task_id IN (SELECT id FROM "
 			     "gptl_tasks WHERE finished_at < ?)",
@@ -176,13 +194,15 @@ put_task(struct db *db, const struct group_row *group, enum task_type type, stru
 		e = db_exec(db, "DELETE FROM gptl_tasks WHERE finished_at < ?", DB_ARGS(oldest),
 			    NULL);
 	if (e == ERR_OK)
+		e = find_place(db, group->id, type, &queued, info);
+	if (e == ERR_OK)
 		e = db_insert(db,
 			      "INSERT INTO gptl_tasks (type, group_id, active_group, group_name, "
 			      "state, key_status, total, processed, created_at) "
 			      "VALUES (?,?,?,?,'waiting',?,?,?,?)",
 			      DB_ARGS(db_cstr(type_names[type]), db_int(group->id),
-				      db_int(group->id), db_text(group->name), db_text(status),
-				      db_int(total), db_int(done), db_time(now)),
+				      queued ? db_null() : db_int(group->id), db_text(group->name),
+				      db_text(status), db_int(total), db_int(done), db_time(now)),
 			      ret_id);
 	if (e == ERR_DUPLICATE)
 		return err_set(info, ERR_TASK, "a task of this group is waiting or running");
@@ -340,7 +360,8 @@ task_cancel(struct db *db, int64_t id, struct errinfo *info)
 {
 	int64_t there = 0;
 	enum err e = db_exec(
-	    db, "UPDATE gptl_tasks SET cancelled = ? WHERE id = ? AND active_group IS NOT NULL",
+	    db,
+	    "UPDATE gptl_tasks SET cancelled = ? WHERE id = ? AND state IN ('waiting', 'running')",
 	    DB_ARGS(db_bool(true), db_int(id)), NULL);
 
 	if (e == ERR_OK)

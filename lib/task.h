@@ -47,7 +47,7 @@ struct task_row {
 };
 
 /* ERR_NOT_FOUND: no such group. ERR_VALIDATION: an aggregate. ERR_TASK: the group has
- * one already. */
+ * one already; an import waits for it to end, unless LIMIT_TASKS_QUEUED do. */
 enum err task_add(struct db *db, const struct crypt *crypt, int64_t group_id, enum task_type type,
 		  const struct key_text *keys, struct arena *arena, struct task_row *ret,
 		  struct errinfo *info) MUST_CHECK;

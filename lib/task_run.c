@@ -403,7 +403,35 @@ step_task(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 	return e == ERR_OK ? ERR_OK : fail_task(r, t, e, info);
 }
 
-/* The ids of those that wait or run, oldest first. */
+/* The oldest of a group that queue becomes its task when it has none. */
+static enum err
+promote(struct db *db)
+{
+	enum err e =
+	    db_exec(db,
+		    "UPDATE gptl_tasks SET active_group = group_id WHERE id IN (SELECT id FROM "
+		    "(SELECT MIN(q.id) AS id FROM gptl_tasks q WHERE q.state = 'waiting' AND "
+		    "q.active_group IS NULL AND NOT EXISTS (SELECT 1 FROM gptl_tasks a WHERE "
+		    "a.active_group = q.group_id) GROUP BY q.group_id) oldest)",
+		    DB_NO_ARGS, NULL);
+
+	/* Another one was begun meanwhile. */
+	return e == ERR_DUPLICATE ? ERR_OK : e;
+}
+
+/* Is one queued; so that nothing is written when there is not. */
+static enum err
+promote_queued(struct db *db)
+{
+	int64_t n = 0;
+	enum err e = db_query_int(
+	    db, "SELECT COUNT(*) FROM gptl_tasks WHERE state = 'waiting' AND active_group IS NULL",
+	    DB_NO_ARGS, 0, &n);
+
+	return e == ERR_OK && n > 0 ? promote(db) : e;
+}
+
+/* The ids of those whose turn it is, oldest first. */
 static enum err
 active_tasks(struct db *db, int64_t ids[LIMIT_TASKS_AT_ONCE], size_t *ret_n)
 {
@@ -429,7 +457,9 @@ task_run(struct task_runner *r, int64_t until_us, const atomic_bool *stop, bool 
 	enum err e;
 
 	do {
-		e = active_tasks(r->db, ids, &n);
+		e = promote_queued(r->db);
+		if (e == ERR_OK)
+			e = active_tasks(r->db, ids, &n);
 		if (e == ERR_OK && r->bulk != (n > 0)) {
 			r->bulk = n > 0;
 			db_bulk(r->db, r->bulk);

@@ -26,11 +26,12 @@ import table  # noqa: E402
 from lib import fcgi  # noqa: E402
 from lib.gateway import BUILD, MASTER, Gateway, children  # noqa: E402
 from lib.wait import until  # noqa: E402
+import with_redis  # noqa: E402
 from servers import Servers  # noqa: E402
 
 PROGRAMS = BUILD / "tests" / "bench"
 READER_THREAD = "reader"  # of the responder; its main thread is the loop, the rest jobs
-STEPS = ("start", "streams", "load", "rate", "add_keys", "pick")
+STEPS = ("start", "streams", "load", "rate", "redis", "add_keys", "pick")
 CLIENTS = (1, 32, 256)
 CPU_AT = 32  # the client count at which processor time is taken
 KEYS = 100
@@ -193,6 +194,10 @@ class Bench:
                 what: measure.median([ours[what] - theirs[what] for ours, theirs
                                       in zip(got["gateway"], got["nginx"], strict=True)])
                 for what in ("p50_us", "p99_us")}
+
+    def redis(self):
+        if self.gateway:
+            self.results["redis"] = with_redis.run(self, prepare)
 
     def run_json(self, program, *arguments):
         done = subprocess.run([PROGRAMS / program, *map(str, arguments)],

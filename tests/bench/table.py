@@ -82,6 +82,18 @@ def rate(t):
             t.row(f"added to nginx, {what}, ms", added[f"{what}_us"] / 1000, limit, "ms")
 
 
+def redis(t):
+    got = t.results.get("redis")
+    if not got:
+        return
+    t.head("the key pool in Redis, on a Unix socket")
+    t.row("p50 with the embedded pool, ms", got["p50_us"]["embedded"] / 1000)
+    t.row("p50 with Redis, ms", got["p50_us"]["redis"] / 1000)
+    t.row("errors", got["errors"], 0)
+    t.row("added, p50, µs", got["added_p50_us"], 120, "µs")
+    t.row(f"{got['keys']:,} keys loaded, s", got["load_seconds"], 20, "s")
+
+
 def streams(t):
     if "streams" not in t.results:
         return
@@ -126,6 +138,6 @@ def keys_and_pick(t):
 
 def text(results):
     t = Table(results)
-    for part in (load, cpu, flush, rate, streams, memory_and_start, keys_and_pick):
+    for part in (load, cpu, flush, rate, redis, streams, memory_and_start, keys_and_pick):
         part(t)
     return "\n".join(t.lines)

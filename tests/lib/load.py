@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Requests at a steady rate beside a test, whatever becomes of them."""
+"""Requests beside a test, whatever becomes of them: at a steady rate, or each thread
+one after another."""
 
 import collections
+import contextlib
 import queue
 import threading
 import time
+
+from .wait import until
 
 LATE = 1.0  # seconds that all of them may be behind
 
@@ -71,3 +75,28 @@ class Load:
         """No request failed, and there were as many as there should be."""
         assert not self.failures, (dict(self.answers), self.failures[:20])
         assert self.done > 0
+
+
+@contextlib.contextmanager
+def load(ask, threads=4):
+    """Calls ask() from threads, one call after another; yields the list of answers."""
+    over, answers = threading.Event(), []
+
+    def run():
+        while not over.is_set():
+            try:
+                answers.append(ask())
+            except Exception as lost:  # noqa: BLE001 - what is lost is what is counted
+                answers.append(lost)
+    running = [threading.Thread(target=run) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    try:
+        until(lambda: len(answers) > 20, "there is load")
+        yield answers
+        count = len(answers)
+        until(lambda: len(answers) > count + 20, "there is load after it as well")
+    finally:
+        over.set()
+        for thread in running:
+            thread.join(30)

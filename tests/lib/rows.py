@@ -7,6 +7,9 @@ import hashlib
 import sqlite3
 import time
 
+# Times are text and sort as such: in the zone that the programs write, TZ's default.
+ZONE, OFFSET = 8 * 3600, "+08:00"
+
 
 @contextlib.contextmanager
 def _without_indexes(path, table):
@@ -27,7 +30,7 @@ def _without_indexes(path, table):
     database.close()
 
 
-def fill_logs(path, n, groups, keys=1000, days=7, now=None):
+def fill_logs(path, n, groups, keys=1000, days=6, now=None):
     """n rows over the days before now, by groups (id, name) in turn: one in 20 a failure
     with 429 or 503, one in 40 a retry, one in 100,000 with an error of its own."""
     now = now or time.time()
@@ -48,7 +51,7 @@ def fill_logs(path, n, groups, keys=1000, days=7, now=None):
                 gptl_prompt_tokens, gptl_completion_tokens, gptl_end, gptl_rolled)
             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1)
             SELECT printf('%08x-0000-7000-8000-%012x', n.i, n.i),
-                strftime('%Y-%m-%d %H:%M:%f+00:00', ? + n.i * ?, 'unixepoch'),
+                strftime('%Y-%m-%d %H:%M:%f', {ZONE} + ? + n.i * ?, 'unixepoch') || '{OFFSET}',
                 CASE n.i % {count} {ids} END, CASE n.i % {count} {names} END, 0,
                 k.value, k.hash, 'model-' || (n.i % 17), n.i % 20 <> 0,
                 '10.0.' || (n.i % 200) || '.' || (n.i % 7),
@@ -60,6 +63,8 @@ def fill_logs(path, n, groups, keys=1000, days=7, now=None):
                 'complete', 0
             FROM n JOIN k ON k.i = (n.i * 7919) % ?""",
                          (n, now - days * 86400, days * 86400 / n, keys))
+        # As if the database had just been taken over.
+        database.execute("DELETE FROM gptl_meta WHERE name IN ('rollup_at', 'rollup_done')")
 
 
 def fill_keys(path, group_id, n, invalid_each=50, prefix="sk-filled-key"):
@@ -67,13 +72,13 @@ def fill_keys(path, group_id, n, invalid_each=50, prefix="sk-filled-key"):
     with _without_indexes(path, "api_keys") as database:
         database.create_function("sha", 1, lambda text: hashlib.sha256(text.encode()).hexdigest(),
                                  deterministic=True)
-        database.execute("""
+        database.execute(f"""
             INSERT INTO api_keys (key_value, key_hash, group_id, status, notes, last_used_at,
                 request_count, failure_count, created_at, updated_at)
             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1)
             SELECT ? || '-' || i, sha(? || '-' || i), ?,
                 CASE WHEN i % ? = 0 THEN 'invalid' ELSE 'active' END, '',
                 CASE WHEN i % 10 = 0 THEN NULL ELSE
-                    strftime('%Y-%m-%d %H:%M:%f+00:00', 1700000000 + i, 'unixepoch') END,
+                    strftime('%Y-%m-%d %H:%M:%f', 1700000000 + i, 'unixepoch') || '{OFFSET}' END,
                 i % 100, 0, '2024-01-01 00:00:00+00:00', '2024-01-01 00:00:00+00:00'
             FROM n""", (n, prefix, prefix, group_id, invalid_each))

@@ -2,7 +2,8 @@
 """A database or a Redis that goes away under traffic: no proxied request fails for it,
 every row is written once when it is back, the management API says what is down.
 
-Real engines, at 200 requests a second, for a few seconds; marked slow, for a minute."""
+Real engines, at 200 requests a second, for a few seconds, and with ./test.sh scale
+for a minute."""
 
 import contextlib
 import sqlite3
@@ -18,6 +19,7 @@ from lib.load import Load
 from lib.provider import credential
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "it brings every engine itself")
 RATE = 200
 AWAY = 3.0
 LONG = 60.0
@@ -86,6 +88,14 @@ class Stack:
         self.group = gateway.api.create_group(provider.origin, keys=self.keys,
                                               config={"blacklist_threshold": 2})
         self.asked = 0
+        self.wait_configured()
+
+    def wait_configured(self):
+        """Every worker has the newest configuration."""
+        version = self.number("SELECT value FROM gptl_meta WHERE name = 'version'")
+        workers = int(self.gateway.environment["WORKERS"])
+        until(lambda: self.gateway.log_text().count(f"version {version} is in force") == workers,
+              "all workers have the configuration")
 
     def ask(self, group=None):
         return self.gateway.ask(group or self.group).status
@@ -124,7 +134,8 @@ def stack(engines, start_gateway, provider):
         engine = Sqlite() if name == "sqlite" else engines(name)
         if name != "sqlite":
             environment["DATABASE_DSN"] = engine.new_database()
-        gateway = start_gateway(MAX_CONCURRENT_REQUESTS=1000, **environment)
+        gateway = start_gateway(stack="sqlite", MAX_CONCURRENT_REQUESTS=1000,
+                                LOG_LEVEL="debug", **environment)
         if name == "sqlite":
             engine.path = gateway.data / "gpt-load.db"
         return Stack(gateway, engine, environment.get("DATABASE_DSN"), provider, keys)
@@ -160,7 +171,7 @@ def test_no_request_fails_while_the_database_is_away_and_rows_are_written_once(s
     database_away(stack(name), how, AWAY)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name, how", DATABASES)
 def test_the_same_for_a_minute_of_database(stack, name, how):
@@ -237,7 +248,7 @@ def test_no_request_fails_while_redis_is_away(stack, redis, how):
     redis_away(stack("mariadb", REDIS_DSN=redis.dsn(2)), redis, how, AWAY)
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("how", ["stop", "kill", "pause"])
 def test_the_same_for_a_minute_of_redis(stack, redis, how):
@@ -290,11 +301,9 @@ def test_failures_without_redis_are_counted_and_told_when_it_is_back(stack, redi
 
 
 def test_a_group_that_no_worker_has_used_is_served_without_redis(stack, redis, provider):
-    one = stack("mariadb", LOG_LEVEL="debug", REDIS_DSN=redis.dsn())
+    one = stack("mariadb", REDIS_DSN=redis.dsn())
     group = one.gateway.api.create_group(provider.origin, keys=[unique("sk") for _ in range(50)])
-    version = one.number("SELECT value FROM gptl_meta WHERE name = 'version'")
-    until(lambda: one.gateway.log_text().count(f"version {version} is in force") == 2,
-          "both workers have the configuration")
+    one.wait_configured()
     redis.kill()
     for _ in range(100):
         assert one.ask(group) == 200
@@ -335,6 +344,22 @@ def test_the_management_api_says_that_redis_is_away(stack, redis):
     assert one.ask() == 200
 
 
+def test_a_redis_that_hangs_does_not_hold_up_who_looks(stack, redis):
+    one = stack("mariadb", REDIS_DSN=redis.dsn())
+    assert one.ask() == 200
+    redis.pause()
+    for _ in range(3):
+        begun = time.monotonic()
+        health = one.gateway.api.raw("GET", "/health")
+        assert (health.status, health.json()["degraded"]) == (200, ["pool"])
+        assert one.gateway.api.raw("GET", "/api/groups").status == 200
+        assert one.ask() == 200
+        assert time.monotonic() - begun < 6
+    redis.resume()
+    until(lambda: "degraded" not in one.gateway.api.raw("GET", "/health").json(),
+          "the pool is there")
+
+
 # --- starts while one is away ---
 
 
@@ -348,7 +373,7 @@ def waiting(engines, redis):
                        "REDIS_DSN": redis.dsn()}
         if name in ENGINES:
             environment["DATABASE_DSN"] = engines(name).new_database()
-        gateway = Gateway(**environment)
+        gateway = Gateway(stack="sqlite", **environment)
         started.append(gateway)
         engine = redis if name == "redis" else engines(name)
         engine.kill()
@@ -424,7 +449,7 @@ def test_what_waiting_does_not_mend_is_refused(engines, redis):
             "DATABASE_DSN": good, "REDIS_DSN": f"unix://x:y@{redis.socket}"},
     }
     for what, environment in refusals.items():
-        gateway = Gateway(**environment)
+        gateway = Gateway(stack="sqlite", **environment)
         done = gateway.command("prepare", "--wait")
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), (what, done.stderr)
         assert "_DSN: " in done.stderr

@@ -40,6 +40,10 @@ def formats(source):
         yield literals(match[1])
 
 
+# A name, or values to choose from: the same in every language.
+VALUES = re.compile(r"\{\}|\w+(?:, \w+)*(?: or \w+)?")
+
+
 def translated(text):
     """There is a row for it, or a general one with rows for what stands in its places."""
     if text in ROWS:
@@ -47,7 +51,7 @@ def translated(text):
     for row in ROWS:
         match = re.fullmatch(re.escape(row).replace(r"\{\}", "(.*?)"), text)
         if match and re.search("[a-z]", row) and all(
-                part in ROWS or re.fullmatch(r"\w+|\{\}", part) for part in match.groups()):
+                part in ROWS or VALUES.fullmatch(part) for part in match.groups()):
             return True
     return False
 

@@ -116,6 +116,7 @@ def test_from_a_terminal_the_responder_prints_its_usage(gateway):
 
 
 @pytest.mark.serial
+@pytest.mark.only_on("sqlite", "start.sh tells the programs nothing of their databases")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_start_sh_twice_and_its_end(reachable, end):
@@ -144,6 +145,7 @@ def os_session(pid):
 
 
 @pytest.mark.serial
+@pytest.mark.only_on("sqlite", "start.sh tells the programs nothing of their databases")
 @pytest.mark.timeout(600)
 def test_start_sh_says_in_one_line_that_the_port_is_in_use(tmp_path):
     with socket.socket() as taken:

@@ -187,7 +187,7 @@ def test_9_one_task_of_a_group_at_a_time(api, provider, make_group):
     group = make_group(keys=["sk-slow"])
     task = api.call("POST", "/api/keys/validate-group", {"group_id": group.id})
     assert task["is_running"] and "result" not in task
-    assert refused(api, "POST", "/api/keys/add-async", {
+    assert refused(api, "POST", "/api/keys/delete-async", {
         "group_id": group.id, "keys_text": "k"}) == (409, "TASK_IN_PROGRESS")
     api.call("POST", f"/api/tasks/{task['id']}/cancel")
     assert ended(api, task)["state"] == "cancelled"

@@ -18,6 +18,7 @@ import pytest
 from lib import engines
 from lib.api import unique
 from lib.cluster import Cluster
+from lib.manykeys import copy_key
 from lib.provider import Stream, answer, sse
 from lib.wait import until
 
@@ -352,3 +353,30 @@ def test_a_slave_does_not_set_a_database_up(mariadb, redis):
 def test_two_installations_in_one_redis_database(alive, mariadb):
     other = alive.node(workers=1, DATABASE_DSN=mariadb.new_database())
     refused(other, "REDIS_DSN: another installation")
+
+
+# --- many keys ---
+
+
+@pytest.mark.scale
+@pytest.mark.serial
+@pytest.mark.timeout(600)
+def test_a_million_keys_go_into_an_empty_redis_within_20_s(redis, start_gateway, provider):
+    """A start that finds Redis empty: the longest that one takes. (On a machine that has
+    nothing else to do.)"""
+    gateway = start_gateway(REDIS_DSN=redis.dsn(15), workers=1)
+    group = gateway.api.create_group(provider.origin, keys=["sk-1"])
+    gateway.stop_web()
+    gateway.stop_master()
+    copy_key(gateway.data / "gpt-load.db", "sk-1", 999_999)
+    redis.say("FLUSHALL")
+    began = time.monotonic()
+    done = gateway.command("prepare")
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    gateway.start()
+    assert group.stats()["key_stats"]["active_keys"] == 1_000_000
+    for _ in range(100):
+        assert gateway.ask(group).status == 200
+    assert len(set(provider.keys)) == 100
+    assert took <= 20, took

@@ -404,8 +404,7 @@ def test_a_second_task_of_a_group(world, mode):
     world.provider.on(never(), key="sk-slow")
     group = world.fresh(keys=["sk-slow"])
     first = world.api.call("POST", "/api/keys/validate-group", {"group_id": group.id})
-    for name, more in (("importKeys", {"keys_text": "sk-1"}), ("validateGroup", {}),
-                       ("deleteKeysInBackground", {"keys_text": "sk-1"})):
+    for name, more in (("validateGroup", {}), ("deleteKeysInBackground", {"keys_text": "sk-1"})):
         got = ask(mode, world, (BY_ID[name], lambda w, more=more: {
             "value": {"group_id": group.id, **more}}))
         assert (got.status, got.json()["code"]) == (409, "TASK_IN_PROGRESS")

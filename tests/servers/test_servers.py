@@ -2,8 +2,8 @@
 """One table of cases, behind every web server, each with its file of conf-examples/
 as it stands and run by a user who is not root.
 
-What a server cannot do is in the tables at the top, with what happens instead; the
-reasons are in docs/web-servers.md.
+What a server cannot do is a Quirk at the top, with what happens instead; the reasons are
+in docs/web-servers.md.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import urllib.parse
 
 import pytest
 
+from lib.foreign_page import run_in_page
 from lib.client import Broken, Response
 from lib.gateway import AUTH_KEY, Gateway
 from lib.provider import Provider, Stream, answer, echo, sse
@@ -21,41 +22,53 @@ from lib.wait import until
 
 MIB = 1024 * 1024
 
+
+
+class Quirk(frozenset):
+    """The servers that do a thing in their own way, and what it is: it stands below the
+    table."""
+
+    def __new__(cls, what, *names):
+        self = super().__new__(cls, names)
+        self.what = what
+        return self
+
+
 APACHE = ("apache-proxy", "apache-fcgid")
-# Who tells the responder at once that a client left; the others find out as they
-# write, so a silent stream lives on for some heartbeats.
-TELLS = ("lighttpd", "nginx")
-# Whose own refusals cannot be given a body: Go's answer before Caddy sees the request.
-OWN_400_IS_TEXT = ("caddy",)
-# Who takes a target that is no URL (%zz) for the page's.
-TAKES_ANY_TARGET = ("lighttpd",)
-# Who answers 500 when one response header is longer than 8 KB: the size is compiled in.
-SHORT_RESPONSE_HEADERS = APACHE
-# Who drops request headers with an underscore, as HTTP/1.1 servers may.
-NO_UNDERSCORES = APACHE
-# Who holds an answer's headers back until there is a byte of its body.
-HEADERS_WAIT_FOR_A_BODY = APACHE
-# Who encodes what no URL should have (RFC 3986).
-ENCODES = ("caddy",)
-# Whose refusal of a body that is much too large is a 500.
-TOO_LARGE_IS_500 = ("apache-fcgid",)
-# Whose silence time-out does not exist.
-NEVER_CUTS = ("caddy",)
+TELLS_LATE = Quirk("does not tell that a client left: the next heartbeats find out",
+                   *APACHE, "caddy")
+OWN_400_IS_TEXT = Quirk("its own 400, before any configuration is asked, is plain text",
+                        "caddy")
+TAKES_ANY_TARGET = Quirk("takes a target that is no URL (%zz) for the page's", "lighttpd")
+SHORT_RESPONSE_HEADERS = Quirk("answers 500 when one response header is longer than 8 KB: the "
+                               "size is compiled in", *APACHE)
+NO_UNDERSCORES = Quirk("drops request headers with an underscore, as servers may", *APACHE)
+HEADERS_WAIT_FOR_A_BODY = Quirk("holds an answer's headers back until there is a byte of its "
+                                "body", *APACHE)
+ENCODES = Quirk("encodes what no URL should have (RFC 3986)", "caddy")
+TOO_LARGE_IS_500 = Quirk("refuses a body that is much too large with 500", "apache-fcgid")
+NEVER_CUTS = Quirk("has no time-out for silence", "caddy")
+
+# The columns of the table: a web server, and the stack that it is on.
+COLUMNS = [(name, "sqlite") for name in SERVERS]
+COLUMNS += [(name, "mariadb") for name in ("apache-fcgid", "caddy")]
 
 
-def every_server():
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SERVERS]
+def every_column():
+    names = [name if stack == "sqlite" else f"{name} on {stack}" for name, stack in COLUMNS]
+    return [pytest.param(column, id=name, marks=pytest.mark.xdist_group(name))
+            for column, name in zip(COLUMNS, names)]
 
 
-def gateway_behind(name, **options):
-    if SERVERS[name].binary is None:
-        pytest.skip(f"{name} is not installed")
-    return Gateway(server=name, unprivileged=True, MAX_CONCURRENT_REQUESTS=1000, **options)
+def gateway_of(column, **options):
+    name, stack = column
+    return Gateway(server=name, stack=stack, unprivileged=True, MAX_CONCURRENT_REQUESTS=1000,
+                   **options)
 
 
-@pytest.fixture(scope="module", params=every_server())
+@pytest.fixture(scope="module", params=every_column())
 def gateway(request):
-    one = gateway_behind(request.param)
+    one = gateway_of(request.param)
     one.start()
     yield one
     one.stop()
@@ -69,6 +82,18 @@ def name(gateway):
 @pytest.fixture
 def group(make_group):
     return make_group(keys=3)
+
+
+@pytest.fixture
+def has(request, record_property):
+    """has(QUIRK): whether the server has it, which is then said below the table."""
+    def noted(quirk):
+        one = request.getfixturevalue("impatient" if "impatient" in request.fixturenames
+                                      else "gateway")
+        if one.server.name in quirk:
+            record_property("quirk", quirk.what)
+        return one.server.name in quirk
+    return noted
 
 
 # --- streams ---
@@ -91,15 +116,16 @@ def test_events_arrive_as_they_are_sent(gateway, provider, group):
         assert list(events) == []
 
 
-def test_headers_come_before_the_first_event(gateway, provider, group, name):
+def test_headers_come_before_the_first_event(gateway, provider, group, has):
     stream = provider.on(Stream(headers=[("X-Mine", "yes")]))
-    gateway.client.timeout = 2 if name in HEADERS_WAIT_FOR_A_BODY else 20
+    waits = has(HEADERS_WAIT_FOR_A_BODY)
+    gateway.client.timeout = 2 if waits else 20
     try:
         with gateway.open(group) as got:
-            assert name not in HEADERS_WAIT_FOR_A_BODY
+            assert not waits
             assert got.header("x-mine") == "yes"
     except TimeoutError:
-        assert name in HEADERS_WAIT_FOR_A_BODY
+        assert waits
     finally:
         gateway.client.timeout = 20
         stream.end()
@@ -116,9 +142,9 @@ def leave_while_silent(gateway, provider, group, how):
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_client_leaves_while_the_provider_is_silent(gateway, provider, group, settings, name,
+def test_a_client_leaves_while_the_provider_is_silent(gateway, provider, group, settings, has,
                                                       how):
-    if name in TELLS:
+    if not has(TELLS_LATE):
         settings(stream_heartbeat_seconds=15)
         assert leave_while_silent(gateway, provider, group, how) < 2
     else:
@@ -148,12 +174,12 @@ class Together:
 
 
 @pytest.mark.timeout(150)
-def test_100_streams_at_once(gateway, provider, group):
-    provider.on(Together(100))
+def test_200_streams_at_once(gateway, provider, group):
+    provider.on(Together(200))
     path, body = gateway.body_for(group)
     gateway.client.timeout = 90
     socks = [gateway.client.send("POST", group.path(path), gateway.headers(), json=body)
-             for _ in range(100)]
+             for _ in range(200)]
     gateway.client.timeout = 20
     for sock in socks:
         with Response(sock, "POST") as got:
@@ -162,17 +188,17 @@ def test_100_streams_at_once(gateway, provider, group):
                                                                                sse("second")]
 
 
-@pytest.fixture(params=every_server())
+@pytest.fixture(params=every_column())
 def impatient(request):
     """A stack whose server waits 3 s where the default is a minute or more."""
-    one = gateway_behind(request.param, workers=1)
+    one = gateway_of(request.param, workers=1)
     one.web_values["GPT_LOAD_WRITE_IDLE"] = "3"
     one.start()
     yield one
     one.stop(failed=getattr(request.node, "failed", True))
 
 
-def test_silence_beyond_the_time_out_of_the_server(impatient, provider):
+def test_silence_beyond_the_time_out_of_the_server(impatient, provider, has):
     """Heartbeats carry a stream over it; without them the server cuts, so that the
     value is the one in force, and the row says who did it."""
     group = impatient.api.create_group(provider.origin, keys=["sk-a"])
@@ -198,7 +224,7 @@ def test_silence_beyond_the_time_out_of_the_server(impatient, provider):
         events = got.events()
         assert next(events)[0] == sse("before")
         begun = time.monotonic()
-        got.settimeout(7 if impatient.server.name in NEVER_CUTS else 20)
+        got.settimeout(7 if has(NEVER_CUTS) else 20)
         # mod_fcgid's end is an error page within the stream, the others' a cut.
         with pytest.raises((OSError, Broken, AssertionError)):
             next(events)
@@ -224,9 +250,9 @@ def test_a_body_of_64_mb_goes_and_comes_whole(gateway, provider, group):
 
 
 @pytest.mark.parametrize("size", [128.5, 130], ids=["a bit", "more"])
-def test_a_body_that_is_too_large(gateway, provider, group, name, size):
+def test_a_body_that_is_too_large(gateway, provider, group, has, size):
     got = gateway.ask(group, body=bytes(int(size * MIB)), headers={"Content-Type": "x/y"})
-    assert got.status == (500 if size > 129 and name in TOO_LARGE_IS_500 else 413)
+    assert got.status == (500 if size > 129 and has(TOO_LARGE_IS_500) else 413)
     assert got.json()["code"]
     assert provider.requests == []
 
@@ -251,9 +277,9 @@ def test_path_and_query_go_up_as_they_came(gateway, provider, group, rest):
     assert provider.last.target in (rest, rest.removesuffix("?"))
 
 
-def test_bytes_of_a_path_that_no_url_should_have(gateway, provider, group, name):
+def test_bytes_of_a_path_that_no_url_should_have(gateway, provider, group, has):
     assert gateway.ask(group, '/v1/a|b^c"d', method="GET").status == 200
-    assert provider.last.target == ("/v1/a%7Cb%5Ec%22d" if name in ENCODES else '/v1/a|b^c"d')
+    assert provider.last.target == ("/v1/a%7Cb%5Ec%22d" if has(ENCODES) else '/v1/a|b^c"d')
 
 
 @pytest.mark.parametrize("place", [
@@ -277,7 +303,7 @@ def test_every_method_passes(gateway, provider, group, method):
     assert provider.last.method == method
 
 
-def test_headers_pass_both_ways(gateway, provider, group, name):
+def test_headers_pass_both_ways(gateway, provider, group, has):
     long = "r" * 7000
     provider.on(answer(json={}, headers=[("X-Long", long), ("Set-Cookie", "a=1"),
                                          ("Set-Cookie", "b=2"), ("X-Request-Id", "abc")]))
@@ -293,13 +319,13 @@ def test_headers_pass_both_ways(gateway, provider, group, name):
     assert sent.header("x-long") == "q" * 7000
     assert sent.header("anthropic-beta") == "a,b"
     assert sent.header("x-number-49") == "v" * 300
-    assert (sent.header("x-under") is None) == (name in NO_UNDERSCORES)
+    assert (sent.header("x-under") is None) == has(NO_UNDERSCORES)
 
 
-def test_a_response_header_of_20_kb(gateway, provider, group, name):
+def test_a_response_header_of_20_kb(gateway, provider, group, has):
     provider.on(answer(json={}, headers=[("X-Long", "r" * 20000)]))
     got = gateway.ask(group)
-    if name in SHORT_RESPONSE_HEADERS:
+    if has(SHORT_RESPONSE_HEADERS):
         assert got.status == 500
     else:
         assert (got.status, got.header("x-long")) == (200, "r" * 20000)
@@ -325,11 +351,11 @@ def test_errors_of_the_gateway_keep_their_body(gateway, group):
     assert (got.status, got.json()["code"]) == (404, "NOT_FOUND")
 
 
-def test_what_the_server_refuses_itself_is_json(gateway, name):
+def test_what_the_server_refuses_itself_is_json(gateway, has):
     got = gateway.client.request("GET", "/%zz")
-    if name in TAKES_ANY_TARGET:
+    if has(TAKES_ANY_TARGET):
         assert got.status == 200
-    elif name in OWN_400_IS_TEXT:
+    elif has(OWN_400_IS_TEXT):
         assert (got.status, got.text) == (400, "400 Bad Request")
     else:
         assert (got.status, got.json()["code"]) == (400, "BAD_REQUEST")
@@ -356,6 +382,37 @@ def test_a_preflight_needs_no_key(gateway, path):
     assert got.header("access-control-allow-origin") in ("*", "https://app.example")
     assert "POST" in got.header("access-control-allow-methods")
     assert "authorization" in got.header("access-control-allow-headers").lower()
+
+
+CROSS_ORIGIN = """
+const headers = {"Authorization": "Bearer %(key)s", "Content-Type": "application/json"};
+const request = {method: "POST", headers, body: "{}"};
+const stream = await fetch("%(gateway)s%(path)s", request);
+const events = [], reader = stream.body.getReader(), decoder = new TextDecoder();
+for (let part = await reader.read(); !part.done; part = await reader.read())
+    events.push(decoder.decode(part.value));
+const refused = await fetch("%(gateway)s/proxy/no-such-group/v1/x", request);
+const groups = await fetch("%(gateway)s/api/groups", {headers});
+return {origin: location.origin, status: stream.status, events,
+        refused: [refused.status, (await refused.json()).code],
+        groups: [groups.status, (await groups.json()).code]};
+"""
+
+
+def test_a_page_of_another_origin(gateway, provider, group):
+    """In a real browser, which asks for permission first."""
+    stream = provider.on(Stream())
+    stream.send(sse("first"))
+    stream.send(sse("second"))
+    stream.end()
+    path, _ = gateway.body_for(group)
+    said = run_in_page(CROSS_ORIGIN % {"key": AUTH_KEY, "path": group.path(path),
+                                       "gateway": f"http://127.0.0.1:{gateway.port}"})
+    assert said["origin"] != f"http://127.0.0.1:{gateway.port}"
+    assert (said["status"], "".join(said["events"]).encode()) == (200,
+                                                                  sse("first") + sse("second"))
+    assert said["refused"] == [404, "NOT_FOUND"]
+    assert said["groups"] == [200, 0]
 
 
 # --- the page and the management API ---

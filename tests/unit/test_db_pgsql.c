@@ -381,6 +381,40 @@ test_statements(void **state)
 	db_close(db);
 }
 
+/* A statement that was planned for an empty table reads all of a full one; in bulk, not
+ * even one that was counted by nobody. */
+static void
+test_bulk_reads_no_table_whole(void **state)
+{
+	static const char find[] = "SELECT count(*) FROM t WHERE name IN (?, ?)";
+	static const char whole[] = "SELECT seq_scan FROM pg_stat_xact_user_tables "
+				    "WHERE relname = 't'";
+	struct db *db;
+	int64_t before;
+	int64_t n = 0;
+
+	(void)state;
+	need_server();
+	db = open_with_table();
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(db_query_int(db, find, DB_ARGS(db_cstr("a"), db_cstr("b")), 0, &n),
+				 ERR_OK);
+	sandbox_exec(db,
+		     "INSERT INTO t (name) SELECT 'name ' || i FROM generate_series(1, 9000) i");
+	db_bulk(db, true);
+	assert_int_equal(db_begin(db), ERR_OK);
+	before = sandbox_int(db, whole);
+	assert_int_equal(
+	    db_query_int(db, find, DB_ARGS(db_cstr("name 5"), db_cstr("name 6")), 0, &n), ERR_OK);
+	assert_int_equal(n, 2);
+	assert_int_equal(sandbox_int(db, whole), before);
+	assert_int_equal(db_commit(db), ERR_OK);
+	db_bulk(db, false);
+	expect_text(db, "SHOW enable_seqscan", "on");
+	expect_text(db, "SHOW plan_cache_mode", "auto");
+	db_close(db);
+}
+
 static void
 end_session(struct db *other, int64_t pid)
 {
@@ -586,6 +620,7 @@ main(void)
 	    WITH_BOX(test_values),
 	    WITH_BOX(test_errors),
 	    WITH_BOX(test_statements),
+	    WITH_BOX(test_bulk_reads_no_table_whole),
 	    WITH_BOX(test_lost),
 	    WITH_BOX(test_restart),
 	    WITH_BOX(test_locks),

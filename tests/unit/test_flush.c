@@ -527,6 +527,9 @@ test_killed(void **state)
 	assert_int_equal(segments(s), 0);
 	assert_int_equal(sandbox_int(db, "SELECT COUNT(*) FROM request_logs"), n);
 	assert_int_equal(sandbox_int(db, "SELECT SUM(request_count) FROM api_keys"), n);
+	assert_int_equal(sandbox_int(db, "SELECT SUM(requests) FROM gptl_rollups WHERE "
+					 "step = 86400 AND kind = 3"),
+			 n);
 	assert_int_equal(sandbox_int(db, "SELECT MAX(request_count) FROM api_keys"), n / KEYS);
 	assert_int_equal(
 	    sandbox_int(db, "SELECT SUM(success_count) FROM group_hourly_stats WHERE group_id = 7"),

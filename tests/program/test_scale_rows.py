@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: MIT
+"""Pages over many log rows and keys, and the dashboard beside them: that they are right, on
+some rows; how long they take, on millions."""
+
+import os
+import resource
+import statistics
+import subprocess
+import time
+import urllib.parse
+
+import pytest
+
+from lib import rows
+from lib.gateway import Gateway
+from lib.wait import until
+
+KEYS = 40
+
+
+def children_cpu():
+    """What ended children took: a process that waits for nothing takes that long."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+class Filled:
+    """A gateway on a filled database. `measured`: how long things take counts."""
+
+    def __init__(self, gateway, groups, logs, keys, measured):
+        self.gateway = gateway
+        self.groups = groups
+        self.logs = logs
+        self.keys = keys
+        self.measured = measured
+        program = gateway.build / "admin-cgi" / "keys.cgi"
+        # A sanitizer costs a multiple, and is no reason to measure nothing.
+        self.slower = 4 if b"__asan_init" in program.read_bytes() else 1
+
+    def page(self, **query):
+        return self.gateway.api.call("GET", "/api/logs?" + urllib.parse.urlencode(query))
+
+    def within(self, ms, what, do, clock=time.monotonic):
+        """The median of seven, after one that fills caches."""
+        do()
+        times = []
+        for _ in range(7):
+            began = clock()
+            do()
+            times.append(1000 * (clock() - began))
+        median = statistics.median(times)
+        print(f"{what}: {median:.1f} ms")
+        if self.measured:
+            assert median < ms * self.slower, (what, times)
+
+    def plain_cgi(self, program, path):
+        environment = {**self.gateway.environment, "REQUEST_METHOD": "GET", "REQUEST_URI": path,
+                       "SERVER_PROTOCOL": "HTTP/1.1", "GATEWAY_INTERFACE": "CGI/1.1",
+                       "REMOTE_ADDR": "127.0.0.1", "QUERY_STRING": path.partition("?")[2],
+                       "HTTP_AUTHORIZATION": f"Bearer {self.gateway.api.auth_key}"}
+        done = subprocess.run([self.gateway.build / "admin-cgi" / program], env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=True,
+                              timeout=60)
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        assert b"Status: 200" in head and b'"items"' in body, done.stdout[:500]
+        return body
+
+
+def fill(n_logs, n_keys, measured):
+    gateway = Gateway(workers=2)
+    gateway.start()
+    groups = [gateway.api.create_group("http://127.0.0.1:9") for _ in range(4)]
+    gateway.stop_web()
+    gateway.stop_master()
+    database = gateway.data / "gpt-load.db"
+    rows.fill_logs(database, n_logs, [(g.id, g.name) for g in groups], keys=KEYS)
+    rows.fill_keys(database, groups[0].id, n_keys)
+    # The keys came behind the pool's back.
+    for file in gateway.pool_files():
+        file.unlink()
+    gateway.start()
+    return Filled(gateway, groups, n_logs, n_keys, measured)
+
+
+@pytest.fixture(scope="module", params=[
+    pytest.param((40_000, 3_000, False), id="some"),
+    pytest.param((5_000_000, 500_000, True), id="millions", marks=[
+        pytest.mark.scale, pytest.mark.timeout(3000)]),
+])
+def filled(request):
+    one = fill(*request.param)
+    yield one
+    one.gateway.stop()
+
+
+def check_equality(filled):
+    """Each filter that an index helps, alone and together: right, and quick."""
+    n = filled.logs
+    key = "sk-logged-key-5"
+    stretch = {"start_time": "2000-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"}
+    for query, total in [
+            ({}, n), ({"status_code": 200}, n - n // 20), ({"status_code": 429}, n // 40),
+            ({"status_code": 404}, 0), ({"is_success": "false"}, n // 20),
+            ({"request_type": "retry"}, n // 40), ({"key_value": key}, n // KEYS),
+            ({"key_value": "sk-unknown"}, 0), ({"group_id": filled.groups[1].id}, n // 4),
+            ({"source_ip": "10.0.5.3"}, None), (stretch, n),
+            ({"is_success": "true", "status_code": 404}, 0),
+            ({"is_success": "true", "request_type": "final", "key_value": key,
+              "status_code": 200}, None),
+            ({"request_id": "000003e8-0000-7000-9000-0000000003e8"}, 1)]:
+        got = filled.page(**query)
+        about = got["pagination"]
+        assert not about["stopped"]
+        if total is not None:
+            assert about["total_items"] == min(total, 10_000), query
+            assert about["total_capped"] == (total > 10_000), query
+            assert len(got["items"]) == min(total, 15)
+        for row in got["items"]:
+            for name in ("status_code", "group_id", "request_type", "source_ip", "key_value"):
+                assert row[name] == query.get(name, row[name])
+        stamps = [(row["timestamp"], row["id"]) for row in got["items"]]
+        assert stamps == sorted(stamps, reverse=True)
+        filled.within(100, f"logs by {query}", lambda q=query: filled.page(**q))
+
+
+def check_walk(filled):
+    """The rows of one key, by key: each once."""
+    seen, after = set(), None
+    query = {"source_ip": "10.0.5.3", "page_size": 1000}
+    while True:
+        got = filled.page(**query, **({"after": after} if after else {}))
+        ids = {row["id"] for row in got["items"]}
+        assert not ids & seen
+        seen |= ids
+        after = got["pagination"]["next"]
+        if after is None:
+            break
+    assert len(seen) == filled.gateway.query(
+        "SELECT COUNT(*) FROM request_logs WHERE source_ip = '10.0.5.3'")[0][0]
+
+
+def check_substring(filled):
+    """Found, or given up after two seconds, and then it says so."""
+    began = time.monotonic()
+    got = filled.page(error_contains="the odd one")
+    took = time.monotonic() - began
+    assert all(row["error_message"] == "the odd one out" for row in got["items"])
+    assert took < 2 + 2 * filled.slower, took
+    if got["pagination"]["stopped"]:
+        assert took > 1.9 and got["pagination"]["total_capped"]
+    else:
+        assert got["items"] or filled.logs < 100_000
+    print(f"substring: {took:.2f} s, stopped: {got['pagination']['stopped']}, "
+          f"{len(got['items'])} rows")
+    began = time.monotonic()
+    got = filled.page(error_contains="nothing has this")
+    took = time.monotonic() - began
+    assert got["items"] == [] and took < 2 + 2 * filled.slower
+    assert got["pagination"]["stopped"] == (took > 1.9), took
+    print(f"substring without a hit: {took:.2f} s, stopped: {got['pagination']['stopped']}")
+    # The connection goes on as before.
+    assert len(filled.page()["items"]) == 15
+
+
+def check_keys(filled):
+    group = filled.groups[0]
+    until(lambda: group.stats()["key_stats"]["total_keys"] == filled.keys,
+          "the pool has the keys", 300)
+    for query, total in [("", filled.keys), ("&status=active", filled.keys - filled.keys // 50),
+                         ("&status=invalid", filled.keys // 50), ("&status=disabled", 0),
+                         ("&page=3&page_size=100", filled.keys),
+                         ("&page=200", filled.keys),
+                         ("&key_value=sk-filled-key-777", 1)]:
+        path = f"/api/keys?group_id={group.id}{query}"
+        got = filled.gateway.api.call("GET", path)
+        assert got["pagination"]["total_items"] == total, query
+        assert bool(got["items"]) == bool(total)
+        filled.within(30, f"keys{query} as FastCGI",
+                      lambda p=path: filled.gateway.api.call("GET", p))
+        filled.within(60, f"keys{query} as plain CGI",
+                      lambda p=path: filled.plain_cgi("keys.cgi", p), clock=children_cpu)
+
+
+def check_summary(filled):
+    """Rows of before are summed in the background, then every range is quick."""
+    api = filled.gateway.api
+    began = time.monotonic()
+    until(lambda: api.call("GET", "/api/dashboard/summary?range=1h")["complete"],
+          "the sums are complete", 1500)
+    print(f"{filled.logs} rows summed in {time.monotonic() - began:.1f} s")
+    for name in ("1h", "6h", "24h", "7d", "30d"):
+        filled.within(300, f"summary of {name}",
+                      lambda n=name: api.call("GET", f"/api/dashboard/summary?range={n}"))
+    totals = api.call("GET", "/api/dashboard/summary?range=30d")["totals"]
+    assert totals["requests"] + totals["retries"] == filled.logs
+    assert totals["retries"] == filled.logs // 40
+
+
+def check_export(filled):
+    """Each key once, and no more memory than before."""
+    def resident():
+        return max(int(line.split()[1]) for pid in os.listdir("/proc") if pid.isdigit()
+                   for line in _status(pid) if line.startswith("VmRSS"))
+
+    def _status(pid):
+        try:
+            with open(f"/proc/{pid}/cmdline") as line, open(f"/proc/{pid}/status") as status:
+                if "api.fcgi" in line.read() and filled.gateway.environment["PORT"] in open(
+                        f"/proc/{pid}/environ").read():
+                    return status.readlines()
+        except OSError:
+            pass
+        return []
+    before = resident()
+    began = time.monotonic()
+    got = filled.gateway.api.raw("GET", "/api/logs/export?status_code=429")
+    print(f"export: {time.monotonic() - began:.2f} s, {resident() - before} KB more")
+    lines = got.text.splitlines()
+    assert lines[0] == "key_value,group_name,status_code"
+    assert len(lines) == len(set(lines)) > 1
+    assert resident() - before < 64 * 1024
+
+
+@pytest.mark.parametrize("check", [check_equality, check_walk, check_substring, check_keys,
+                                   check_summary, check_export], ids=lambda f: f.__name__)
+def test_rows(filled, check):
+    check(filled)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The web server's own graceful restart, under load: what is under way is not lost."""
+
+import signal
+
+import pytest
+
+from lib.gateway import Gateway
+from lib.load import load
+from lib.provider import Stream, answer, sse
+from lib.wait import until
+
+APACHES = [pytest.param(name, marks=pytest.mark.xdist_group(name))
+           for name in ("apache-fcgid", "apache-proxy")]
+
+# Who gives a stream only some seconds to end.
+ENDS_STREAMS = ("apache-fcgid",)
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", APACHES)
+def test_apachectl_graceful_loses_no_request(provider, name):
+    """SIGUSR1 is what `apachectl graceful` sends. Under mod_fcgid it ends the responder's
+    processes, which get SIGTERM in the middle of a request, and starts others."""
+    with Gateway(server=name, unprivileged=True, MAX_CONCURRENT_REQUESTS=1000) as gateway:
+        provider.on(answer(json={"a": 1}), path="/v1/chat/completions")
+        group = gateway.api.create_group(provider.origin, keys=["sk-a"])
+        stream = provider.on(Stream(), path="/v1/stream")
+        stream.send(sse("before"))
+        with gateway.open(group, "/v1/stream") as got:
+            events = got.events()
+            assert next(events)[0] == sse("before")
+            with load(lambda: gateway.ask(group).status) as answers:
+                for _ in range(3):
+                    gateway.web.send_signal(signal.SIGUSR1)
+                    count = len(answers)
+                    until(lambda: len(answers) > count + 20, "requests go on")
+            if name in ENDS_STREAMS:
+                stream.wait_gone()
+            else:
+                stream.send(sse("after"))
+                stream.end()
+                assert [e for e, _ in events if not e.startswith(b":")] == [sse("after")]
+        assert set(answers) == {200}, answers
