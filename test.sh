@@ -60,7 +60,7 @@ PACKAGES=(
 	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
 	curl ca-certificates openssl sqlite3 procps chromium
 	python3 python3-venv systemd logrotate debootstrap
-	shellcheck clang-format cppcheck
+	shellcheck clang-format cppcheck mandoc
 )
 
 # npm comes with Debian's nodejs, or with one from elsewhere that has it built in.
@@ -287,7 +287,7 @@ for part; do
 		;;
 	scale)
 		install_python
-		run_pytest scale -m scale tests/program tests/page
+		run_pytest scale -m scale tests/program tests/servers tests/page
 		count_pytest scale $?
 		;;
 	*)

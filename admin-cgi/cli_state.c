@@ -4,15 +4,18 @@
  */
 #include "admin-cgi/cli.h"
 
+#include "lib/arena.h"
 #include "lib/await.h"
 #include "lib/crypt.h"
 #include "lib/db.h"
+#include "lib/group.h"
 #include "lib/jobs.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
 #include "lib/node.h"
 #include "lib/pool.h"
 #include "lib/publish.h"
+#include "lib/spool.h"
 #include "lib/str.h"
 
 #include <signal.h>
@@ -21,17 +24,12 @@
 
 /* A longer line of a web server is logged in pieces. */
 #define LOG_LINE_MAX 4096
+/* Keys whose state goes to the DB: so many times a portion of them. */
+#define SETTLE_ROUNDS 1000
 
 /* --- opening --- */
 
-/* What the commands work on. */
-struct state {
-	struct crypt *crypt;
-	struct db *db;
-	struct pool *pool;
-};
-
-static void
+void
 state_close(struct state *s)
 {
 	pool_close(s->pool);
@@ -39,14 +37,18 @@ state_close(struct state *s)
 		db_settle(s->db);
 	db_close(s->db);
 	crypt_free(s->crypt);
+	arena_done(&s->arena);
 }
 
-/* Everything there and of this version, as a worker would make it. */
-static enum err
+enum err
 state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 {
 	AUTO_FREE char *derived = conf_path(conf, CRYPT_CACHE_FILE);
-	enum err e = crypt_new(&s->crypt, conf->encryption_key, derived, info);
+	enum err e;
+
+	*s = (struct state){.conf = conf};
+	arena_init(&s->arena, 64 * 1024);
+	e = crypt_new(&s->crypt, conf->encryption_key, derived, info);
 
 	if (e == ERR_OK)
 		e = db_open(conf, &s->db, info);
@@ -61,6 +63,42 @@ state_open(const struct conf *conf, struct state *s, struct errinfo *info)
 	return e;
 }
 
+enum err
+state_prepare(struct conf *conf, struct state *s, struct errinfo *info)
+{
+	bool generated;
+	enum err e = conf_prepare(conf, &generated, info);
+
+	if (e == ERR_OK)
+		return state_open(conf, s, info);
+	*s = (struct state){.conf = conf};
+	return e;
+}
+
+void
+state_settle(struct state *s)
+{
+	size_t n = 1;
+	enum err e = spool_flush(s->conf, s->db, false, NULL, NULL);
+
+	for (int i = 0; e == ERR_OK && n > 0 && i < SETTLE_ROUNDS; i++)
+		e = writeback_run(s->db, s->pool, &n, NULL);
+}
+
+enum err
+state_group(struct state *s, const char *name, struct group_row *ret, struct errinfo *info)
+{
+	int64_t id = 0;
+	enum err e = db_query_int(s->db, "SELECT id FROM \"groups\" WHERE name = ?",
+				  DB_ARGS(db_cstr(name)), 0, &id);
+
+	if (e != ERR_OK)
+		return err_set(info, e, "database: %s", db_error(s->db));
+	if (id == 0 && !str_to_i64(str_of(name), 1, INT64_MAX, &id))
+		return err_set(info, ERR_NOT_FOUND, "there is no group \"%s\"", name);
+	return group_get(s->db, id, &s->arena, ret, info);
+}
+
 /* --- prepare --- */
 
 static enum err
@@ -72,7 +110,6 @@ prepare_state(const struct conf *conf, bool patient, struct errinfo *info)
 	enum err e;
 
 	for (;;) {
-		s = (struct state){NULL};
 		info->text[0] = '\0';
 		e = state_open(conf, &s, info);
 		state_close(&s);
@@ -87,8 +124,8 @@ prepare_state(const struct conf *conf, bool patient, struct errinfo *info)
 	}
 }
 
-int
-cli_prepare(struct conf *conf, int argc, char **argv)
+static int
+prepare(struct conf *conf, int argc, char **argv)
 {
 	bool patient = argc == 2 && strcmp(argv[1], "--wait") == 0;
 	struct errinfo info = {""};
@@ -114,13 +151,12 @@ cli_prepare(struct conf *conf, int argc, char **argv)
 
 /* --- jobs --- */
 
-int
-cli_jobs(struct conf *conf, int argc, char **argv)
+static int
+jobs(struct conf *conf, int argc, char **argv)
 {
 	struct errinfo info = {""};
-	struct state s = {NULL};
-	struct jobs *jobs;
-	bool generated;
+	struct state s;
+	struct jobs *j;
 	enum err e;
 
 	if (argc != 2 || strcmp(argv[1], "--once") != 0) {
@@ -128,13 +164,11 @@ cli_jobs(struct conf *conf, int argc, char **argv)
 		return CLI_USAGE;
 	}
 	log_open(conf, "gpt-load");
-	e = conf_prepare(conf, &generated, &info);
-	if (e == ERR_OK)
-		e = state_open(conf, &s, &info);
+	e = state_prepare(conf, &s, &info);
 	if (e == ERR_OK) {
-		jobs = jobs_new(conf, s.pool);
-		e = jobs_once(jobs, &info);
-		jobs_free(jobs);
+		j = jobs_new(conf, s.pool);
+		e = jobs_once(j, &info);
+		jobs_free(j);
 	}
 	state_close(&s);
 	return e == ERR_OK ? CLI_OK : cli_error(e, &info);
@@ -180,8 +214,8 @@ without_queries(struct buf *out, struct str piece, bool *in_query)
 	}
 }
 
-int
-cli_log(struct conf *conf, int argc, char **argv)
+static int
+log_lines(struct conf *conf, int argc, char **argv)
 {
 	char line[LOG_LINE_MAX];
 	struct buf safe;
@@ -209,3 +243,25 @@ cli_log(struct conf *conf, int argc, char **argv)
 	buf_done(&safe);
 	return CLI_OK;
 }
+
+const struct command command_prepare = {
+    "prepare", "make folders, key, database and key pool ready to serve",
+    "usage: gpt-load prepare [--wait]\n\n"
+    "Makes DATA_DIR and, the first time, the AUTH_KEY, which it prints once; brings the\n"
+    "database to this version; fills the key pool. Does nothing where all that is done.\n\n"
+    "  --wait   for a database or a Redis that does not answer yet\n",
+    prepare};
+
+const struct command command_jobs = {
+    "jobs", "do the background work once",
+    "usage: gpt-load jobs --once\n\n"
+    "Writes waiting log rows to the database, follows changes, tries keys that are out\n"
+    "again, deletes old rows. For cron, where no worker runs all the time.\n",
+    jobs};
+
+const struct command command_log = {
+    "log", "write lines of standard input to the log",
+    "usage: gpt-load log NAME\n\n"
+    "Reads lines, cuts query strings off the URLs in them, and logs them as NAME's. For\n"
+    "a web server's error log.\n",
+    log_lines};

@@ -6,6 +6,7 @@
 #include "admin-cgi/cli.h"
 
 #include "lib/err.h"
+#include "lib/log.h"
 #include "lib/str.h"
 
 #include "config.h"
@@ -17,37 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct command {
-	const char *name;
-	const char *summary;
-	const char *usage;
-	int (*run)(struct conf *conf, int argc, char **argv);
-} commands[] = {
-    {"prepare", "make folders, key, database and key pool ready to serve",
-     "usage: gpt-load prepare [--wait]\n\n"
-     "Makes DATA_DIR and, the first time, the AUTH_KEY, which it prints once; brings the\n"
-     "database to this version; fills the key pool. Does nothing where all that is done.\n"
-     "With --wait a database or a Redis that does not answer is waited for.\n",
-     cli_prepare},
-    {"check-config", "show what is in force, and what is wrong with it",
-     "usage: gpt-load check-config\n\n"
-     "Prints every variable with its value (secrets as \"(set)\"), the file that was read,\n"
-     "and whether the database answers. Ends with 2 when a value cannot be used.\n",
-     cli_check_config},
-    {"jobs", "do the background work once",
-     "usage: gpt-load jobs --once\n\n"
-     "Writes waiting log rows to the database, follows changes, tries keys that are out\n"
-     "again, deletes old rows. For cron, where no worker runs all the time.\n",
-     cli_jobs},
-    {"env", "print the configuration for a shell and a web server",
-     "usage: gpt-load env\n\n"
-     "Prints NAME='value' lines without secrets: what start.sh and conf-examples/ use.\n",
-     cli_env},
-    {"log", "write lines of standard input to the log",
-     "usage: gpt-load log NAME\n\n"
-     "Reads lines, cuts query strings off the URLs in them, and logs them as NAME's. For\n"
-     "a web server's error log.\n",
-     cli_log},
+/* In the order in which --help lists them. */
+static const struct command *const commands[] = {
+    &command_prepare, &command_check_config, &command_status,       &command_groups,
+    &command_keys,    &command_import,       &command_export,       &command_logs,
+    &command_backup,  &command_restore,      &command_migrate_keys, &command_jobs,
+    &command_env,     &command_log,
 };
 
 static void
@@ -55,7 +31,7 @@ print_usage(FILE *out)
 {
 	fputs("usage: gpt-load COMMAND [ARGUMENT…]\n\n", out);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-14s%s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-14s%s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n  --help, --version; `gpt-load COMMAND --help` says more\n\n"
 	      "Configuration comes from the environment, and from the file named by\n"
 	      "GPT_LOAD_CONFIG, else ./.env, else the installed gpt-load.env.\n",
@@ -66,8 +42,8 @@ static const struct command *
 find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
 	return NULL;
 }
 
@@ -76,6 +52,13 @@ cli_error(enum err e, const struct errinfo *info)
 {
 	fprintf(stderr, "gpt-load: %s\n", err_text(info, e));
 	return e == ERR_CONF ? CLI_USAGE : CLI_FAILED;
+}
+
+void
+cli_log_open(const struct conf *conf)
+{
+	log_open(conf, "gpt-load");
+	log_set_level(MIN(conf->log_level, LOG_WARN));
 }
 
 void
@@ -114,6 +97,15 @@ become_owner(const char *data_dir)
 	return false;
 }
 
+static bool
+wants_help(int argc, char **argv)
+{
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -141,7 +133,7 @@ main(int argc, char **argv)
 		print_usage(stderr);
 		return CLI_USAGE;
 	}
-	if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+	if (wants_help(argc, argv)) {
 		fputs(c->usage, stdout);
 		return CLI_OK;
 	}

@@ -91,10 +91,19 @@ admin_cgi_version_cgi_LDADD = $(ADMIN_LIBS)
 bin_PROGRAMS += admin-cgi/gpt-load
 admin_cgi_gpt_load_SOURCES = \
 	admin-cgi/cli.h \
-	admin-cgi/cli_config.c \
+	admin-cgi/cli_backup.c \
+	admin-cgi/cli_check.c \
+	admin-cgi/cli_env.c \
+	admin-cgi/cli_groups.c \
+	admin-cgi/cli_import.c \
+	admin-cgi/cli_keys.c \
+	admin-cgi/cli_logs.c \
+	admin-cgi/cli_rekey.c \
 	admin-cgi/cli_state.c \
+	admin-cgi/cli_status.c \
+	admin-cgi/cli_tools.c \
 	admin-cgi/gpt-load.c
-admin_cgi_gpt_load_LDADD = $(CORE_LIBS) $(CURL_LIBS)
+admin_cgi_gpt_load_LDADD = admin-cgi/libadmin.a $(CORE_LIBS) $(CURL_LIBS)
 
 # What the API is, for clients of it and for the tests.
 openapidir = $(pkgdatadir)

@@ -7,6 +7,7 @@ dist_example_DATA = \
 	conf-examples/apache-fcgid.conf \
 	conf-examples/apache-proxy.conf \
 	conf-examples/fill.sh \
+	conf-examples/grafana-dashboard.json \
 	conf-examples/lighttpd.conf \
 	conf-examples/nginx.conf
 errorpagedir = $(exampledir)/errors

@@ -17,6 +17,8 @@
 struct db_driver {
 	enum db_dialect dialect;
 	enum err (*open)(const struct conf *conf, struct db **ret, struct errinfo *info);
+	/* NULL: opened as always, and told not to write. */
+	enum err (*open_read)(const struct conf *conf, struct db **ret, struct errinfo *info);
 	/* Ends an open transaction without its effect, gives locks up, frees db. */
 	void (*close)(struct db *db);
 	void (*settle)(struct db *db);

@@ -1,287 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * The SQLite driver. Write-ahead log, writers begin with BEGIN IMMEDIATE (a
- * deferred transaction that turns into a writer fails at once, whatever the busy
- * timeout), and wait up to ten seconds for each other.
- *
- * Statements are prepared once and kept, the least recently used is dropped. The
- * file is made with mode 0600 and must not be a symbolic link; its folder may be
- * reached through one.
+ * The SQLite driver. Writers begin with BEGIN IMMEDIATE: a deferred transaction that
+ * turns into a writer fails at once, whatever the busy timeout. Statements are prepared
+ * once and kept, the least recently used is dropped.
  */
+#include "lib/db_sqlite.h"
+
 #include "lib/clock.h"
 #include "lib/conf.h"
-#include "lib/db_driver.h"
 #include "lib/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_MS      10000
-#define BUSY_STEP_MS 20
-#define CACHED       64 /* statements */
-
-struct cached {
-	char *sql;
-	sqlite3_stmt *stmt;
-	uint64_t used; /* the connection's count at its last use */
-	bool busy;     /* belongs to the open result set */
-};
-
-struct sqlite_rows {
-	struct db_rows base;
-	sqlite3_stmt *stmt;
-	struct cached *cached; /* NULL: the statement is this result set's own */
-};
-
-struct sqlite {
-	struct db base;
-	sqlite3 *handle;
-	char *path; /* resolved */
-	struct cached cache[CACHED];
-	uint64_t uses;
-	int64_t deadline_us;     /* monotonic, of the bounded transaction */
-	struct sqlite_rows rows; /* the one that can be open */
-};
-
-static struct sqlite *
-sqlite_of(struct db *db)
-{
-	return container_of(db, struct sqlite, base);
-}
-
 static struct sqlite_rows *
 rows_of(struct db_rows *rows)
 {
 	return container_of(rows, struct sqlite_rows, base);
-}
-
-/* --- errors --- */
-
-static enum err
-err_of(int code)
-{
-	switch (code) {
-	case SQLITE_CONSTRAINT_UNIQUE:
-	case SQLITE_CONSTRAINT_PRIMARYKEY:
-	case SQLITE_CONSTRAINT_ROWID:
-		return ERR_DUPLICATE;
-	default:
-		break;
-	}
-	switch (code & 0xff) {
-	case SQLITE_FULL:
-		return ERR_DISK;
-	case SQLITE_INTERRUPT:
-		return ERR_TIMEOUT;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-	case SQLITE_CANTOPEN:
-		return ERR_DB_AWAY;
-	default:
-		return ERR_DB;
-	}
-}
-
-static enum err
-failed(struct sqlite *s, int code)
-{
-	return db_failed(&s->base, err_of(code), "%s", sqlite3_errmsg(s->handle));
-}
-
-/* --- opening --- */
-
-/* The folder's real path and the file's name: every symbolic link is resolved
- * but one in the place of the file itself. malloc'ed; NULL when there is no such
- * folder. */
-static char *
-resolve(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-	AUTO_FREE char *folder = slash == NULL   ? xstrdup(".")
-				 : slash == path ? xstrdup("/")
-						 : xstrndup(path, (size_t)(slash - path));
-	AUTO_FREE char *real = realpath(folder, NULL);
-
-	if (real == NULL || *name == '\0')
-		return NULL;
-	return xasprintf("%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
-}
-
-/* Makes the file if there is none, and looks whether it can be one. An existing
- * file is not opened here: closing a descriptor of it would drop the locks that
- * another thread of this process holds on it (fcntl locks are the process's). */
-static enum err
-prepare_file(const char *path, struct errinfo *info)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	struct stat st;
-
-	if (fd >= 0) {
-		(void)close(fd);
-		return ERR_OK;
-	}
-	if (errno != EEXIST)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s cannot be made: %m", path);
-	if (lstat(path, &st) < 0)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s: %m", path);
-	if (S_ISLNK(st.st_mode))
-		return err_set(info, ERR_CONF,
-			       "DATABASE_DSN: %s is a symbolic link: name the file itself", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s is not a file", path);
-	if (access(path, R_OK | W_OK) < 0)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s cannot be written: %m", path);
-	/* Taken over from GPT-Load 1.4, which left it readable to all. */
-	if (st.st_uid == geteuid() && (st.st_mode & 077) != 0)
-		(void)chmod(path, 0600);
-	return ERR_OK;
-}
-
-static int
-on_journal_mode(void *is_wal, int n, char **values, char **names)
-{
-	(void)names;
-	*(bool *)is_wal = n == 1 && values[0] != NULL && strcmp(values[0], "wal") == 0;
-	return 0;
-}
-
-/* The change to a write-ahead log asks for the whole file and does not use the
- * busy timeout. It is kept in the file, so only the first of all does it. */
-static int
-use_wal(struct sqlite *s)
-{
-	bool is_wal = false;
-	int code = sqlite3_exec(s->handle, "PRAGMA journal_mode", on_journal_mode, &is_wal, NULL);
-
-	for (int waited = 0; code == SQLITE_OK && !is_wal;) {
-		code = sqlite3_exec(s->handle, "PRAGMA journal_mode = WAL", on_journal_mode,
-				    &is_wal, NULL);
-		if ((code & 0xff) != SQLITE_BUSY || waited >= BUSY_MS)
-			break;
-		waited += sqlite3_sleep(BUSY_STEP_MS);
-		code = SQLITE_OK;
-	}
-	return code;
-}
-
-static int
-set_up(struct sqlite *s)
-{
-	int code = sqlite3_busy_timeout(s->handle, BUSY_MS);
-
-	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	(void)sqlite3_db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	if (code == SQLITE_OK)
-		code = use_wal(s);
-	/* Foreign keys: GPT-Load 1.4 declares one and never turns it on. The size
-	 * limit shrinks the log after a large import. */
-	if (code == SQLITE_OK)
-		code = sqlite3_exec(s->handle,
-				    "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;"
-				    "PRAGMA journal_size_limit = 67108864",
-				    NULL, NULL, NULL);
-	if (code == SQLITE_OK && sqlite3_db_readonly(s->handle, "main") == 1)
-		code = SQLITE_READONLY;
-	return code;
-}
-
-static void
-close_handle(struct sqlite *s)
-{
-	for (size_t i = 0; i < CACHED; i++) {
-		(void)sqlite3_finalize(s->cache[i].stmt);
-		free(s->cache[i].sql);
-		s->cache[i] = (struct cached){0};
-	}
-	(void)sqlite3_close_v2(s->handle);
-	s->handle = NULL;
-}
-
-static int
-open_handle(struct sqlite *s)
-{
-	int code = sqlite3_open_v2(s->path, &s->handle,
-				   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-				       SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW,
-				   NULL);
-
-	return code == SQLITE_OK ? set_up(s) : code;
-}
-
-static void
-sqlite_close(struct db *db)
-{
-	struct sqlite *s = sqlite_of(db);
-
-	close_handle(s);
-	free(s->path);
-	free(s);
-}
-
-static enum err
-open_failed(struct sqlite *s, int code, struct errinfo *info)
-{
-	switch (code & 0xff) {
-	case SQLITE_NOTADB:
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s is not an SQLite database",
-			       s->path);
-	case SQLITE_READONLY:
-	case SQLITE_CANTOPEN:
-		return err_set(
-		    info, ERR_CONF,
-		    "DATABASE_DSN: %s cannot be written: this user needs the file and its folder",
-		    s->path);
-	default:
-		return err_set(info, err_of(code), "DATABASE_DSN: %s: %s", s->path,
-			       sqlite3_errmsg(s->handle));
-	}
-}
-
-static enum err
-sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
-{
-	struct sqlite *s;
-	enum err e;
-	int code;
-
-	AUTO_FREE char *path = resolve(conf->database_dsn);
-
-	if (path == NULL)
-		return err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
-			       conf->database_dsn);
-	e = prepare_file(path, info);
-	if (e != ERR_OK)
-		return e;
-	s = xcalloc(1, sizeof(*s));
-	s->base.driver = &db_sqlite;
-	s->base.conf = conf;
-	s->path = xstrdup(path);
-	code = open_handle(s);
-	if (code != SQLITE_OK) {
-		e = open_failed(s, code, info);
-		sqlite_close(&s->base);
-		return e;
-	}
-	*ret = &s->base;
-	return ERR_OK;
-}
-
-static void
-sqlite_settle(struct db *db)
-{
-	sqlite3 *handle = sqlite_of(db)->handle;
-
-	if (handle != NULL) /* else the file was lost */
-		(void)sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
 /* --- statements --- */
@@ -328,7 +69,7 @@ statement_take(struct sqlite *s, const char *sql, sqlite3_stmt **ret, struct cac
 			c->sql = xstrdup(sql);
 	}
 	if (code != SQLITE_OK)
-		return failed(s, code);
+		return sqlite_failed(s, code);
 	if (c != NULL) {
 		c->used = ++s->uses;
 		c->busy = true;
@@ -380,30 +121,9 @@ statement_bind(struct sqlite *s, sqlite3_stmt *stmt, const struct db_arg *args, 
 		int code = bind_one(stmt, (int)i + 1, &args[i]);
 
 		if (code != SQLITE_OK)
-			return failed(s, code);
+			return sqlite_failed(s, code);
 	}
 	return ERR_OK;
-}
-
-/* The file was removed, or another lies in its place: what went into ours would be
- * lost. Nothing else tells, since an open file stays usable. */
-static enum err
-take_file_again(struct sqlite *s)
-{
-	int moved = 0;
-
-	if (s->base.rows_open ||
-	    (s->handle != NULL && (sqlite3_file_control(s->handle, "main", SQLITE_FCNTL_HAS_MOVED,
-							&moved) != SQLITE_OK ||
-				   moved == 0)))
-		return ERR_OK;
-	if (access(s->path, F_OK) < 0)
-		return db_failed(&s->base, ERR_DB_AWAY, "%s is gone", s->path);
-	close_handle(s);
-	if (open_handle(s) == SQLITE_OK)
-		return ERR_OK;
-	close_handle(s);
-	return db_failed(&s->base, ERR_DB_AWAY, "%s was replaced and cannot be opened", s->path);
 }
 
 /* SQLite ends a transaction by itself when the disk is full: what follows must
@@ -412,7 +132,7 @@ static enum err
 transaction_alive(struct sqlite *s)
 {
 	if (!s->base.in_transaction)
-		return take_file_again(s);
+		return sqlite_take_file_again(s);
 	if (sqlite3_get_autocommit(s->handle))
 		return db_failed(&s->base, ERR_DB, "the transaction was rolled back");
 	return ERR_OK;
@@ -450,7 +170,7 @@ sqlite_exec(struct db *db, const char *sql, const struct db_arg *args, size_t n_
 		code = sqlite3_step(stmt);
 	while (code == SQLITE_ROW);
 	if (code != SQLITE_DONE)
-		e = failed(s, code);
+		e = sqlite_failed(s, code);
 	if (e == ERR_OK && ret_changed != NULL)
 		*ret_changed = sqlite3_changes64(s->handle);
 	if (e == ERR_OK && ret_id != NULL)
@@ -470,7 +190,7 @@ sqlite_run(struct db *db, struct str sql)
 	if (e != ERR_OK)
 		return e;
 	code = sqlite3_exec(s->handle, text, NULL, NULL, NULL);
-	return code == SQLITE_OK ? ERR_OK : failed(s, code);
+	return code == SQLITE_OK ? ERR_OK : sqlite_failed(s, code);
 }
 
 static enum err
@@ -479,24 +199,18 @@ sqlite_begin(struct db *db, bool read_only)
 	return sqlite_run(db, read_only ? STR("BEGIN") : STR("BEGIN IMMEDIATE"));
 }
 
-/* Instructions of SQLite's between two looks at the clock: some 50 µs. */
-#define LOOK_EVERY 2000
-
 static int
-is_overdue(void *arg)
+is_overdue(void *s)
 {
-	const struct sqlite *s = arg;
-
-	return clock_mono_us() >= s->deadline_us;
+	return clock_mono_us() >= ((const struct sqlite *)s)->deadline_us;
 }
-
 static enum err
 sqlite_bound(struct db *db, int ms)
 {
 	struct sqlite *s = sqlite_of(db);
 
 	s->deadline_us = clock_mono_us() + ms * INT64_C(1000);
-	sqlite3_progress_handler(s->handle, LOOK_EVERY, ms > 0 ? is_overdue : NULL, s);
+	sqlite3_progress_handler(s->handle, 2000, ms > 0 ? is_overdue : NULL, s);
 	return ERR_OK;
 }
 
@@ -539,7 +253,7 @@ sqlite_next(struct db_rows *rows, enum err *ret_err)
 	if (code == SQLITE_ROW || code == SQLITE_DONE)
 		*ret_err = ERR_OK;
 	else
-		*ret_err = failed(sqlite_of(rows->db), code);
+		*ret_err = sqlite_failed(sqlite_of(rows->db), code);
 	return code == SQLITE_ROW;
 }
 
@@ -637,6 +351,7 @@ sqlite_unlock(struct db *db, const char *name, int held)
 const struct db_driver db_sqlite = {
     .dialect = DB_SQLITE,
     .open = sqlite_open,
+    .open_read = sqlite_open_read,
     .close = sqlite_close,
     .settle = sqlite_settle,
     .exec = sqlite_exec,

@@ -68,6 +68,8 @@
 /* Keys of one task, and days for which one that has ended can be looked at. */
 #define LIMIT_TASK_KEYS 1000000
 #define LIMIT_TASK_DAYS 7
+/* A file of keys that the command line imports. */
+#define LIMIT_IMPORT_BYTES ((size_t)512 * 1024 * 1024)
 /* Imports of one group that wait for a task of it to end. */
 #define LIMIT_TASKS_QUEUED 16
 /* Tasks that are worked on in turn. */

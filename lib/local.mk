@@ -5,7 +5,9 @@ include lib/channel_list.mk
 noinst_LIBRARIES += lib/libcore.a
 lib_libcore_a_SOURCES = \
 	$(CHANNEL_SOURCES) \
+	lib/alive.c lib/alive.h \
 	lib/arena.c lib/arena.h \
+	lib/backup.c lib/backup.h \
 	lib/await.c lib/await.h \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
@@ -24,7 +26,9 @@ lib_libcore_a_SOURCES = \
 	lib/db_driver.h \
 	lib/db_mysql.h \
 	lib/db_mysql_dsn.c \
-	lib/db_sqlite.c \
+	lib/db_sqlite.c lib/db_sqlite.h \
+	lib/db_sqlite_conn.c \
+	lib/db_text.c \
 	lib/envfile.c lib/envfile.h \
 	lib/err.c lib/err.h \
 	lib/flush.c lib/flush.h \
@@ -38,6 +42,9 @@ lib_libcore_a_SOURCES = \
 	lib/headerrule.c lib/headerrule.h \
 	lib/integration.c lib/integration.h \
 	lib/jobs.c lib/jobs.h \
+	lib/jobs_once.c \
+	lib/jobs_steps.c \
+	lib/jobs_work.h \
 	lib/json.c lib/json.h \
 	lib/jsonedit.c \
 	lib/jsonscan.c lib/jsonscan.h \
@@ -67,6 +74,8 @@ lib_libcore_a_SOURCES = \
 	lib/proxyurl.c lib/proxyurl.h \
 	lib/publish.c lib/publish.h \
 	lib/redact.c \
+	lib/rekey.c lib/rekey.h \
+	lib/rekey_logs.c \
 	lib/rollup.c lib/rollup.h \
 	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
@@ -78,7 +87,10 @@ lib_libcore_a_SOURCES = \
 	lib/snapshot_parse.c \
 	lib/spool.c lib/spool.h \
 	lib/sse.c lib/sse.h \
+	lib/stored.c lib/stored.h \
 	lib/str.c lib/str.h \
+	lib/survey.c lib/survey.h \
+	lib/survey_plan.c \
 	lib/task.c lib/task.h \
 	lib/task_run.c \
 	lib/url.c lib/url.h \

@@ -16,6 +16,7 @@
 #include "lib/crypt.h"
 #include "lib/limits.h"
 #include "lib/setting.h"
+#include "lib/stored.h"
 #include "lib/str.h"
 
 #include "lib/sql_text.h"
@@ -25,12 +26,8 @@
 
 #define LOCK_WAIT_S    60
 #define HASH_PAGE      1000
-#define CRYPT_SAMPLE   20
 #define META_MAX       4096
 #define PROXY_KEY_SIZE 24 /* random bytes */
-
-/* The shortest encrypted key: nonce, one byte, tag, in hex. */
-#define STORED_MIN (2 * (12 + 1 + 16))
 
 static const char *const dialect_names[] = {
     [DB_SQLITE] = "sqlite",
@@ -122,21 +119,33 @@ meta_version(struct db *db, int64_t *ret)
 	return meta_number(db, "version", ret);
 }
 
+/* One statement, so that the row is locked while it grows. */
+static enum err
+meta_grow(struct db *db, const char *name)
+{
+	static const struct sql grow = {
+	    .sqlite = "UPDATE gptl_meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
+		      "WHERE name = ?",
+	    .mysql = "UPDATE gptl_meta SET value = CAST(value AS UNSIGNED) + 1 WHERE name = ?",
+	    .pgsql = "UPDATE gptl_meta SET value = CAST(CAST(value AS bigint) + 1 AS text) "
+		     "WHERE name = ?",
+	};
+
+	return db_exec(db, db_pick(db, &grow), DB_ARGS(db_cstr(name)), NULL);
+}
+
 enum err
 meta_bump_version(struct db *db, int64_t *ret)
 {
-	/* One statement, so that the row is locked while it grows. */
-	static const struct sql grow = {
-	    .sqlite = "UPDATE gptl_meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) "
-		      "WHERE name = 'version'",
-	    .mysql = "UPDATE gptl_meta SET value = CAST(value AS UNSIGNED) + 1 "
-		     "WHERE name = 'version'",
-	    .pgsql = "UPDATE gptl_meta SET value = CAST(CAST(value AS bigint) + 1 AS text) "
-		     "WHERE name = 'version'",
-	};
-	enum err e = db_exec(db, db_pick(db, &grow), DB_NO_ARGS, NULL);
+	enum err e = meta_grow(db, "version");
 
 	return e != ERR_OK ? e : meta_version(db, ret);
+}
+
+enum err
+meta_bump_generation(struct db *db)
+{
+	return meta_grow(db, "generation");
 }
 
 /* --- the embedded files --- */
@@ -151,9 +160,8 @@ is_of_dialect(const struct db *db, struct str name)
 	return str_ends(name, ending);
 }
 
-/* The text of migration `number`, of the schema for 0; NULL when there is none. */
-static const char *
-sql_text(const struct db *db, int64_t number)
+const char *
+migrate_sql(const struct db *db, int64_t number)
 {
 	for (size_t i = 0; i < ARRAY_LEN(sql_texts); i++) {
 		struct str name = str_of(sql_texts[i].name);
@@ -174,15 +182,15 @@ latest_schema(const struct db *db)
 {
 	int64_t n = 0;
 
-	while (sql_text(db, n + 1) != NULL)
+	while (migrate_sql(db, n + 1) != NULL)
 		n++;
 	return n;
 }
 
 /* --- tables --- */
 
-static enum err
-has_table(struct db *db, const char *name, bool *ret)
+enum err
+migrate_has_table(struct db *db, const char *name, bool *ret)
 {
 	static const struct sql query = {
 	    .sqlite = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?",
@@ -235,9 +243,8 @@ refuse_foreign(struct db *db, const struct conf *conf, struct errinfo *info)
 	return ERR_OK;
 }
 
-/* Columns that GPT-Load added in the course of its 1.x versions. */
-static enum err
-refuse_older(struct db *db, struct errinfo *info)
+enum err
+migrate_refuse_older(struct db *db, struct errinfo *info)
 {
 	static const char *const probes[] = {
 	    "SELECT group_type, header_rules, model_redirect_rules, model_redirect_strict, "
@@ -264,16 +271,16 @@ static enum err
 make_tables(struct db *db, const struct conf *conf, struct errinfo *info)
 {
 	bool there = false;
-	enum err e = has_table(db, "groups", &there);
+	enum err e = migrate_has_table(db, "groups", &there);
 
 	if (e != ERR_OK)
 		return db_refused(db, e, info);
 	if (there)
-		return refuse_older(db, info);
+		return migrate_refuse_older(db, info);
 	e = refuse_foreign(db, conf, info);
 	if (e != ERR_OK)
 		return e;
-	e = run_script(db, sql_text(db, 0), 0);
+	e = run_script(db, migrate_sql(db, 0), 0);
 	return e == ERR_OK ? ERR_OK : db_refused(db, e, info);
 }
 
@@ -282,93 +289,13 @@ apply_migrations(struct db *db, struct errinfo *info)
 {
 	bool there = false;
 	int64_t done = 0;
-	enum err e = has_table(db, "gptl_meta", &there);
+	enum err e = migrate_has_table(db, "gptl_meta", &there);
 
 	if (e == ERR_OK && there)
 		e = meta_number(db, "schema", &done);
-	for (int64_t n = done + 1; e == ERR_OK && sql_text(db, n) != NULL; n++)
-		e = run_script(db, sql_text(db, n), n);
+	for (int64_t n = done + 1; e == ERR_OK && migrate_sql(db, n) != NULL; n++)
+		e = run_script(db, migrate_sql(db, n), n);
 	return e == ERR_OK ? ERR_OK : db_refused(db, e, info);
-}
-
-/* --- do the stored keys open --- */
-
-static bool
-hash_is_plain(struct str stored, struct str hash)
-{
-	uint8_t digest[32];
-	uint8_t is[32];
-
-	sha256(stored, digest);
-	return hex_decode(hash, is, sizeof(is)) && memcmp(is, digest, sizeof(is)) == 0;
-}
-
-static bool
-looks_encrypted(struct str stored)
-{
-	for (size_t i = 0; i < stored.n; i++)
-		if (strchr("0123456789abcdef", stored.p[i]) == NULL)
-			return false;
-	return stored.n >= STORED_MIN && stored.n % 2 == 0;
-}
-
-struct key_sample {
-	int n;
-	int open;  /* good with the crypt at hand */
-	int plain; /* stored as they are */
-};
-
-static void
-sample_add(struct key_sample *sample, const struct crypt *crypt, struct str stored, struct str hash)
-{
-	bool plain = hash.n > 0 ? hash_is_plain(stored, hash) : !looks_encrypted(stored);
-	bool open = plain;
-	struct buf text;
-
-	if (!crypt_is_identity(crypt)) {
-		buf_init(&text, LIMIT_KEY_BYTES);
-		open = crypt_decrypt(crypt, stored, &text) == ERR_OK;
-		if (text.p != NULL)
-			wipe(text.p, text.n);
-		buf_done(&text);
-	}
-	sample->n++;
-	sample->plain += plain;
-	sample->open += open;
-}
-
-/* A few damaged rows do not stop the gateway; that most do not open does. */
-enum err
-migrate_check_keys(struct db *db, const struct crypt *crypt, struct errinfo *info)
-{
-	struct key_sample sample = {0};
-	struct db_rows *rows;
-	enum err e;
-
-	for (e = db_query(db,
-			  "SELECT key_value, key_hash FROM api_keys WHERE key_value <> '' "
-			  "ORDER BY id DESC LIMIT ?",
-			  DB_ARGS(db_int(CRYPT_SAMPLE)), &rows);
-	     e == ERR_OK && db_next(rows, &e);)
-		sample_add(&sample, crypt, db_col_text(rows, 0), db_col_text(rows, 1));
-	db_rows_done(rows);
-	if (e != ERR_OK)
-		return db_refused(db, e, info);
-	if (sample.open * 2 >= sample.n)
-		return ERR_OK;
-	if (crypt_is_identity(crypt))
-		return err_set(
-		    info, ERR_CONF,
-		    "ENCRYPTION_KEY is not set, but the keys in the database are encrypted: set it "
-		    "to what they were encrypted with");
-	if (sample.plain * 2 >= sample.n)
-		return err_set(
-		    info, ERR_CONF,
-		    "ENCRYPTION_KEY is set, but the keys in the database are not encrypted: "
-		    "encrypt them first (gpt-load migrate-keys) or leave it empty");
-	return err_set(
-	    info, ERR_CONF,
-	    "ENCRYPTION_KEY is not the one that the keys in the database were encrypted with");
 }
 
 /* --- filling in --- */
@@ -558,7 +485,7 @@ migrate_locked(struct db *db, const struct conf *conf, const struct crypt *crypt
 	if (e == ERR_OK)
 		e = apply_migrations(db, info);
 	if (e == ERR_OK)
-		e = migrate_check_keys(db, crypt, info);
+		e = stored_check(db, crypt, info);
 	if (e != ERR_OK)
 		return e;
 	e = fill_in(db, conf, crypt);
@@ -572,7 +499,7 @@ migrate_run(struct db *db, const struct conf *conf, const struct crypt *crypt, s
 
 	if (conf->is_slave) {
 		e = migrate_check(db, info);
-		return e == ERR_OK ? migrate_check_keys(db, crypt, info) : e;
+		return e == ERR_OK ? stored_check(db, crypt, info) : e;
 	}
 	e = db_lock(db, "migrate", LOCK_WAIT_S);
 	if (e != ERR_OK)

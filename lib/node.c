@@ -213,18 +213,25 @@ slow_hex(const char *secret, const char *use, const struct buf *salt, char ret[H
 	hex_encode(ret, hash, sizeof(hash));
 }
 
+static void
+own_place(const struct conf *conf, char ret[PLACE_MAX + 1])
+{
+	char host[65] = "";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)snprintf(ret, PLACE_MAX + 1, "%s:%.*s", host, (int)(PLACE_MAX - 1 - strlen(host)),
+		       conf->data_dir);
+}
+
 static enum err
 describe(const struct conf *conf, struct db *db, struct node *ret, struct errinfo *info)
 {
-	char host[65] = "";
 	struct buf salt;
 	enum err e = own_id(conf, ret->id, info);
 
 	if (e != ERR_OK)
 		return e;
-	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(ret->place, sizeof(ret->place), "%s:%.*s", host,
-		       (int)(PLACE_MAX - 1 - strlen(host)), conf->data_dir);
+	own_place(conf, ret->place);
 	buf_init(&salt, META_MAX);
 	e = read_salt(db, &salt);
 	if (e == ERR_OK) {
@@ -483,6 +490,29 @@ node_beat(const struct conf *conf, struct db *db, struct pool *pool, struct erri
 		e = admit(conf, db, pool, &own, info);
 	if (e == ERR_OK)
 		mark_touch(conf);
+	return e;
+}
+
+enum err
+node_other_place(const struct conf *conf, struct db *db, char ret[65])
+{
+#define OTHERS "SELECT place FROM gptl_nodes WHERE place <> ? AND "
+	static const struct sql query = {
+	    .sqlite = OTHERS NOW_SQLITE " - seen_at < ? ORDER BY place LIMIT 1",
+	    .mysql = OTHERS NOW_MYSQL " - seen_at < ? ORDER BY place LIMIT 1",
+	    .pgsql = OTHERS NOW_PGSQL " - seen_at < ? ORDER BY place LIMIT 1",
+	};
+#undef OTHERS
+	char place[PLACE_MAX + 1];
+	struct db_rows *rows = NULL;
+	enum err e;
+
+	own_place(conf, place);
+	ret[0] = '\0';
+	e = db_query(db, db_pick(db, &query), DB_ARGS(db_cstr(place), db_int(NODE_ALIVE_S)), &rows);
+	if (e == ERR_OK && db_next(rows, &e))
+		copy(ret, 65, db_col_text(rows, 0));
+	db_rows_done(rows);
 	return e;
 }
 

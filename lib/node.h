@@ -34,6 +34,9 @@ bool node_was_admitted(const struct conf *conf, bool alive);
 enum err node_beat(const struct conf *conf, struct db *db, struct pool *pool, struct errinfo *info)
     MUST_CHECK;
 
+/* Does a node other than this one live; its place, cut; "": none does. Only reads. */
+enum err node_other_place(const struct conf *conf, struct db *db, char ret[65]) MUST_CHECK;
+
 /* The last process of the node ends: others need not wait for its row to grow old. */
 enum err node_leave(const struct conf *conf, struct db *db) MUST_CHECK;
 

@@ -5,6 +5,7 @@
  * key, as every writer does, so that two nodes do not lock each other out.
  */
 #include "lib/rollup.h"
+#include "lib/clock.h"
 #include "lib/limits.h"
 #include "lib/str.h"
 
@@ -45,6 +46,7 @@ struct known {
 
 struct rollup {
 	struct arena arena; /* texts, and lists of known items */
+	int64_t now;        /* s, when it began */
 	struct sum *sums;
 	size_t n;
 	size_t cap;
@@ -58,18 +60,8 @@ rollup_new(void)
 	struct rollup *r = xcalloc(1, sizeof(*r));
 
 	arena_init(&r->arena, 16 * 1024);
+	r->now = clock_wall_us() / US_PER_S;
 	return r;
-}
-
-void
-rollup_clear(struct rollup *r)
-{
-	arena_done(&r->arena);
-	arena_init(&r->arena, 16 * 1024);
-	free(r->known);
-	r->known = NULL;
-	r->n_known = 0;
-	r->n = 0;
 }
 
 void
@@ -297,11 +289,19 @@ push(struct rollup *r, const struct sum *s)
 static void
 push_steps(struct rollup *r, struct sum s, int64_t seconds)
 {
-	static const int steps[] = {ROLLUP_MINUTE, ROLLUP_HOUR, ROLLUP_DAY};
+	static const struct {
+		int step;
+		int64_t kept;
+	} steps[] = {{ROLLUP_MINUTE, ROLLUP_KEEP_MINUTES},
+		     {ROLLUP_HOUR, ROLLUP_KEEP_HOURS},
+		     {ROLLUP_DAY, INT64_MAX}};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-		s.step = steps[i];
-		s.time = seconds - seconds % steps[i];
+		/* What would go at once again need not be written. */
+		if (r->now - seconds > steps[i].kept)
+			continue;
+		s.step = steps[i].step;
+		s.time = seconds - seconds % steps[i].step;
 		push(r, &s);
 	}
 }

@@ -18,6 +18,10 @@
 #define ROLLUP_MINUTE 60
 #define ROLLUP_HOUR   3600
 #define ROLLUP_DAY    86400
+/* For how long minutes and hours are kept, in seconds: what the ranges made of them show,
+ * and a little more. Days are kept as long as the log. */
+#define ROLLUP_KEEP_MINUTES (7 * 3600)
+#define ROLLUP_KEEP_HOURS   (8 * 86400)
 
 /* What `item` of a row is. For the first three group_id is the group that did the
  * work, for the others the aggregate above it. Keys count tries, the others
@@ -43,8 +47,6 @@ int64_t rollup_percentile(const int64_t slots[ROLLUP_SLOTS], int percent);
 struct rollup;
 struct rollup *rollup_new(void);
 void rollup_free(struct rollup *r); /* NULL is fine */
-/* Begins anew. */
-void rollup_clear(struct rollup *r);
 /* The row may go after the call. Asks the DB which models and keys are counted by
  * themselves, within the caller's transaction, as the next. ERR_DB…: see db_error(). */
 enum err rollup_add(struct rollup *r, struct db *db, const struct logrow *row) MUST_CHECK;

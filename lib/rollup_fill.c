@@ -23,10 +23,6 @@
 #define DAY      (86400 * US_PER_S)
 /* The longest range that is shown, and a day more. */
 #define LOOK_BACK (31 * DAY)
-/* For how long minutes and hours are kept: what the ranges made of them show, and a
- * little more. */
-#define KEEP_MINUTES (7 * 3600)
-#define KEEP_HOURS   (8 * 86400)
 
 /* Rows that are added in one transaction; a stretch of time with more of them is cut
  * to this (µs). */
@@ -128,15 +124,15 @@ static enum err
 read_old(struct db *db, int64_t from, int64_t to, struct old_rows *o)
 {
 	struct db_rows *rows = NULL;
-	enum err e = db_query(
-	    db,
-	    "SELECT l.timestamp, l.group_id, l.parent_group_id, "
-	    "(SELECT MIN(k.id) FROM api_keys k WHERE k.key_hash = l.key_hash AND "
-	    "+k.group_id = l.group_id), l.model, l.is_success, l.status_code, l.duration, "
-	    "l.request_type, l.gptl_prompt_tokens, l.gptl_completion_tokens "
-	    "FROM request_logs l WHERE l.timestamp >= ? AND l.timestamp < ? AND "
-	    "(l.gptl_rolled IS NULL OR l.gptl_rolled = 0) LIMIT 20001",
-	    DB_ARGS(db_time(from), db_time(to)), &rows);
+	enum err e =
+	    db_query(db,
+		     "SELECT l.timestamp, l.group_id, l.parent_group_id, "
+		     "(SELECT MIN(k.id) FROM api_keys k WHERE k.key_hash = l.key_hash AND "
+		     "+k.group_id = l.group_id), l.model, l.is_success, l.status_code, l.duration, "
+		     "l.request_type, l.gptl_prompt_tokens, l.gptl_completion_tokens "
+		     "FROM request_logs l WHERE l.timestamp >= ? AND l.timestamp < ? AND "
+		     "(l.gptl_rolled IS NULL OR l.gptl_rolled = 0) LIMIT 20001",
+		     DB_ARGS(db_time(from), db_time(to)), &rows);
 
 	arena_done(&o->arena);
 	o->n = 0;
@@ -253,8 +249,8 @@ rollup_prune_step(struct db *db, int days, bool *ret_more, struct errinfo *info)
 		int step;
 		int64_t before;
 	} ages[] = {
-	    {ROLLUP_MINUTE, now - MIN(KEEP_MINUTES, kept)},
-	    {ROLLUP_HOUR, now - MIN(KEEP_HOURS, kept)},
+	    {ROLLUP_MINUTE, now - MIN(ROLLUP_KEEP_MINUTES, kept)},
+	    {ROLLUP_HOUR, now - MIN(ROLLUP_KEEP_HOURS, kept)},
 	    {ROLLUP_DAY, now - kept - ROLLUP_DAY},
 	};
 	enum err e = ERR_OK;

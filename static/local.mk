@@ -6,7 +6,8 @@
 pagedir = $(pkgdatadir)/static
 page_inputs = static/.npmrc static/index.html static/package-lock.json static/package.json \
 	static/tsconfig.json static/vite.config.ts
-EXTRA_DIST += $(page_inputs) static/public static/scripts static/src static/tests
+EXTRA_DIST += $(page_inputs) static/public static/scripts static/src \
+	$(wildcard $(srcdir)/static/tests)
 page_work = $(abs_builddir)/static/work
 
 if BUILD_PAGE

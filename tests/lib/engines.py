@@ -11,7 +11,8 @@ own are never touched.
         engine.query("SELECT 1", dsn)   # rows of texts, None for NULL
 
 One that could not be started raises; whether the machine has the programs at all is
-`MariaDB.is_there()`. Each ends with the process that started it, however that ends."""
+`MariaDB.is_there()`. Each ends with the process, and with the thread, that started it,
+however that ends."""
 
 import csv
 import ctypes

@@ -403,24 +403,11 @@ def test_a_start_waits_for_what_is_away_and_says_so_once(waiting, provider, name
     engine.start()
     assert prepare.wait(20) == 0
     gateway.start_web()  # until it is healthy
-    assert (gateway.logs / "responder.log").read_text().count("waiting: ") == 2
+    said = [line.split("[")[1] for line in gateway.log_text().splitlines()
+            if "waiting: " in line and "[" in line]
+    assert len(said) == len(set(said))  # again only when the reason is another
     group = gateway.api.create_group(provider.origin, keys=[unique("sk")])
     assert gateway.ask(group).status == 200
-
-
-@pytest.mark.parametrize("name", ENGINES)
-def test_new_workers_serve_from_the_pool_while_the_database_is_away(stack, name):
-    one = stack(name)
-    one.engine.kill()
-    one.gateway.stop_web()
-    one.gateway.stop_master()
-    one.gateway.start_master()
-    one.gateway.start_web()
-    for _ in range(10):
-        assert one.ask() == 200
-        one.asked += 1
-    one.engine.start()
-    one.check_rows()
 
 
 @pytest.mark.parametrize("name", WHO)

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.only_on("sqlite", "documents and programs, without any database")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

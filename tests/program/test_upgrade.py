@@ -32,6 +32,7 @@ class Served:
         self.port = free_port()
         with open(self.prefix / "etc" / "gpt-load" / "gpt-load.env", "a") as file:
             file.write(f"HOST=127.0.0.1\nPORT={self.port}\nAUTH_KEY={AUTH_KEY}\nWORKERS=2\n"
+                       "SERVER_GRACEFUL_SHUTDOWN_TIMEOUT=120\n"
                        f"DATA_DIR={folder}/data\nMAX_CONCURRENT_REQUESTS=1000\n")
         self.client = Client("127.0.0.1", self.port)
         self.api = Api(self.client, AUTH_KEY)

@@ -24,12 +24,14 @@ def test_start_sh_is_ready_when_what_it_waits_for_comes(reachable, away):
         engine.kill()
         log = reachable / "start.log"
         seen = []
+        over = threading.Event()
 
         def come():
             until(lambda: log.exists() and "waiting: " in log.read_text(),
                   "start.sh says that it waits", 400)
             seen.append(log.read_text())
             engine.start()
+            over.wait()  # a server ends with the thread that started it
         helper = threading.Thread(target=come)
         helper.start()
         try:
@@ -39,6 +41,7 @@ def test_start_sh_is_ready_when_what_it_waits_for_comes(reachable, away):
                 process.terminate()
                 assert process.wait(30) == 0
         finally:
+            over.set()
             helper.join()
     variable = "REDIS_DSN" if away == "redis" else "DATABASE_DSN"
     assert text.count(f"cannot start yet, waiting: {variable}: ") == 1

@@ -69,6 +69,14 @@ sandbox_new(void)
 	return s;
 }
 
+static inline void
+sandbox_mkdir(struct sandbox *s, const char *name)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", s->dir, name);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
 static inline int
 sandbox_remove(const char *path, const struct stat *st UNUSED, int type UNUSED,
 	       struct FTW *ftw UNUSED)

@@ -37,6 +37,7 @@ setup(void **state)
 	AUTO_FREE char *upstreams = NULL;
 
 	f->sandbox = sandbox_new();
+	sandbox_mkdir(f->sandbox, "run");
 	f->sandbox->conf.pool_size = 16 * 1024 * 1024;
 	f->mock = httpmock_new(200, "{}");
 	upstreams =
@@ -342,6 +343,34 @@ test_one_holder(void **state)
 	jobs_free(other);
 }
 
+/* Of the processes of a node one connects; another only for rows that are to be written
+ * at once, and takes over when the one has ended. */
+static void
+test_one_connection_a_node(void **state)
+{
+	struct fixture *f = *state;
+	struct jobs *other = jobs_new(&f->sandbox->conf, f->pool);
+
+	round_of(f, f->jobs);
+	spool_row(f, 1);
+	clock_fake(clock_mono_us() + 61 * SECOND);
+	round_of(f, other);
+	assert_int_equal(rows(f), 0);
+	jobs_poke(other);
+	round_of(f, other);
+	assert_int_equal(rows(f), 1);
+	spool_row(f, 2);
+	clock_fake(clock_mono_us() + 61 * SECOND);
+	round_of(f, other);
+	assert_int_equal(rows(f), 1);
+	jobs_free(f->jobs);
+	f->jobs = NULL;
+	clock_fake(clock_mono_us() + 61 * SECOND);
+	round_of(f, other);
+	assert_int_equal(rows(f), 2);
+	jobs_free(other);
+}
+
 static void
 test_slave(void **state)
 {
@@ -393,6 +422,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_validation_waits_for_nobody, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_retention, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_one_holder, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_connection_a_node, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slave, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_database_away, setup, teardown),
 	};

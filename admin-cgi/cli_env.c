@@ -1,114 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Commands that show the configuration: check-config for people, env for start.sh
- * and the web servers' files.
+ * env: the configuration for start.sh and the web servers' files.
  */
 #include "admin-cgi/cli.h"
 
 #include "lib/db.h"
 #include "lib/migrate.h"
-#include "lib/pool.h"
 #include "lib/setting.h"
 #include "lib/str.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
-
-#define WARNING_MAX 4096
-
-/* --- check-config --- */
-
-static void
-print_variables(const struct conf *conf)
-{
-	const char *name;
-	const char *default_text;
-
-	for (size_t i = 0; conf_variable(i, &name, &default_text); i++) {
-		AUTO_FREE char *value = conf_value(conf, i);
-
-		printf("%-33s %s\n", name, value);
-	}
-}
-
-/* Looks without making anything: a database that is not there yet is no fault. */
-static enum err
-print_database(const struct conf *conf, struct errinfo *info)
-{
-	struct db *db = NULL;
-	enum err e;
-
-	if (db_dialect_of(conf->database_dsn) == DB_SQLITE) {
-		FILE *f = fopen(conf->database_dsn, "rb");
-
-		if (f == NULL) {
-			puts("database: will be made by `gpt-load prepare`");
-			return ERR_OK;
-		}
-		fclose(f);
-	}
-	e = db_open(conf, &db, info);
-	if (e == ERR_OK) {
-		e = migrate_check(db, info);
-		printf("database: answers; %s\n",
-		       e == ERR_OK ? "its schema is this version's"
-				   : "`gpt-load prepare` will bring it to this version");
-		e = ERR_OK;
-	}
-	db_close(db);
-	return e;
-}
-
-/* Of the embedded pool there is nothing to tell, and it may be in use. */
-static enum err
-print_pool(const struct conf *conf, struct errinfo *info)
-{
-	struct pool *p = NULL;
-	struct buf warning;
-	enum err e;
-
-	if (conf->redis_dsn == NULL)
-		return ERR_OK;
-	e = pool_open(conf, &p, info);
-	if (e != ERR_OK)
-		return e;
-	puts("Redis: answers");
-	buf_init(&warning, WARNING_MAX);
-	pool_warning(p, &warning);
-	if (warning.n > 0)
-		fprintf(stderr, "gpt-load: warning: %s\n", buf_text(&warning));
-	buf_done(&warning);
-	pool_close(p);
-	return ERR_OK;
-}
-
-int
-cli_check_config(struct conf *conf, int argc, char **argv)
-{
-	struct errinfo info = {""};
-	enum err e;
-
-	(void)argv;
-	if (argc > 1) {
-		fputs("gpt-load: check-config takes no argument\n", stderr);
-		return CLI_USAGE;
-	}
-	printf("file read: %s\n\n", conf->file != NULL ? conf->file : "none");
-	print_variables(conf);
-	putchar('\n');
-	e = print_database(conf, &info);
-	if (e == ERR_OK)
-		e = print_pool(conf, &info);
-	if (e != ERR_OK)
-		return cli_error(e, &info);
-	if (conf->unknown != NULL)
-		fprintf(stderr, "gpt-load: warning: %s has names that mean nothing here: %s\n",
-			conf->file, conf->unknown);
-	cli_warn_weak(conf);
-	return CLI_OK;
-}
-
-/* --- env --- */
 
 /* Descriptors of the web server: two a stream. lighttpd counts them in 16 bits. */
 #define WEB_FDS_MAX 40000
@@ -184,8 +86,8 @@ print_paths(const struct conf *conf)
 		print_text("UPSTREAM_CA_FILE", conf->upstream_ca_file);
 }
 
-int
-cli_env(struct conf *conf, int argc, char **argv)
+static int
+env(struct conf *conf, int argc, char **argv)
 {
 	struct rlimit limit = {.rlim_max = WEB_FDS_MAX};
 	int64_t fds;
@@ -218,3 +120,9 @@ cli_env(struct conf *conf, int argc, char **argv)
 		     conf->server_graceful_shutdown_timeout_s + SHUTDOWN_SPARE_S);
 	return CLI_OK;
 }
+
+const struct command command_env = {
+    "env", "print the configuration for a shell and a web server",
+    "usage: gpt-load env\n\n"
+    "Prints NAME='value' lines without secrets: what start.sh and conf-examples/ use.\n",
+    env};

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Imports of many keys beside traffic at 200 requests a second: how long they take, and
+that the traffic hardly feels them."""
+
+import json
+import statistics
+import subprocess
+import time
+
+import pytest
+
+from lib.provider import answer
+from lib.wait import until
+
+RATE = 200
+
+
+def keys_text(n, prefix):
+    return "\n".join(f"{prefix}{i:06x}" for i in range(n))
+
+
+def traffic(gateway, group, seconds, body):
+    """tests/bench/rate: latencies count from when a request was due."""
+    return subprocess.Popen(
+        [gateway.build / "tests" / "bench" / "rate", str(gateway.port),
+         group.path("/v1/chat/completions"), gateway.api.auth_key, body, str(RATE), str(seconds)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+def told(process):
+    out, _ = process.communicate(timeout=300)
+    found = json.loads(out)
+    assert found["errors"] == 0, found
+    return found
+
+
+def wait_done(api, task, deadline):
+    def over():
+        last = api.call("GET", f"/api/tasks/{task['id']}")
+        return last if not last["is_running"] else None
+    return until(over, "the import is over", deadline, every=0.05)
+
+
+def start_import(api, group, n, prefix):
+    return api.call("POST", "/api/keys/add-async",
+                    {"group_id": group.id, "keys_text": keys_text(n, prefix)})
+
+
+@pytest.fixture
+def world(start_gateway, provider, tmp_path):
+    gateway = start_gateway(workers=2)
+    provider.on(answer(json={"choices": []}))
+    served = gateway.api.create_group(provider.origin, keys=["sk-one", "sk-two", "sk-three"])
+    filled = gateway.api.create_group("http://127.0.0.1:9")
+    body = tmp_path / "body"
+    body.write_text(json.dumps({"model": "m", "messages": []}))
+    return gateway, served, filled, body
+
+
+def test_traffic_goes_on_beside_an_import(world):
+    gateway, served, filled, _ = world
+    task = start_import(gateway.api, filled, 20_000, "a")
+    asked = 0
+    while gateway.api.call("GET", f"/api/tasks/{task['id']}")["is_running"]:
+        assert gateway.ask(served).status == 200
+        asked += 1
+    assert asked > 0
+    done = wait_done(gateway.api, task, 60)
+    assert done["result"] == {"added_count": 20_000, "ignored_count": 0}
+    assert filled.stats()["key_stats"]["active_keys"] == 20_000
+
+
+@pytest.mark.scale
+@pytest.mark.serial
+@pytest.mark.timeout(900)
+def test_an_import_of_100_000_gives_way(world):
+    gateway, served, filled, body = world
+    told(traffic(gateway, served, 3, body))
+    ratios, times = [], []
+    for round_ in range(5):
+        alone = told(traffic(gateway, served, 6, body))
+        beside = traffic(gateway, served, 6, body)
+        began = time.monotonic()
+        task = start_import(gateway.api, filled, 100_000, f"r{round_}-")
+        done = wait_done(gateway.api, task, 120)
+        times.append(time.monotonic() - began)
+        assert done["result"]["added_count"] == 100_000
+        ratios.append(told(beside)["p99_us"] / alone["p99_us"])
+    print(f"100,000 keys in {times} s; p99 beside / alone: {ratios}")
+    assert statistics.median(times) <= 5, times
+    assert statistics.median(ratios) < 2, ratios
+
+
+@pytest.mark.scale
+@pytest.mark.serial
+@pytest.mark.timeout(900)
+def test_an_import_of_a_million(world):
+    gateway, served, filled, body = world
+    beside = traffic(gateway, served, 60, body)
+    began = time.monotonic()
+    task = start_import(gateway.api, filled, 1_000_000, "")
+    done = wait_done(gateway.api, task, 300)
+    took = time.monotonic() - began
+    print(f"1,000,000 keys in {took:.1f} s; {told(beside)}")
+    assert done["result"] == {"added_count": 1_000_000, "ignored_count": 0}
+    assert took <= 60, took
+    assert filled.stats()["key_stats"]["total_keys"] == 1_000_000
