@@ -55,7 +55,7 @@ def test_sorted_and_searched_and_back(stack, open_tab):
     gateway, group = stack
     ids = {row["key_value"]: row["id"] for row in group.key_list()}
     gateway.api.call("PUT", f"/api/keys/{ids['sk-good-3-abcdefgh']}/notes", {"notes": "research"})
-    tab = open_tab(gateway, f"/groups/{group.id}")
+    tab = open_tab(gateway, f"/groups/{group.id}", width=1600)
     added = tab.page.get_by_role("button", name="Added")
     added.click()
     added.click()
