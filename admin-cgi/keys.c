@@ -13,6 +13,33 @@
 /* --- listing --- */
 
 static enum err
+read_order(struct req *req, struct key_query *q)
+{
+	static const char *const names[] = {
+	    [KEY_BY_USE] = "last_used",
+	    [KEY_BY_AGE] = "added",
+	    [KEY_BY_REQUESTS] = "requests",
+	    [KEY_BY_FAILURES] = "failures",
+	};
+	struct str sort = req_query(req, "sort");
+	struct str order = req_query(req, "order");
+	size_t i = 0;
+
+	while (sort.n > 0 && i < ARRAY_LEN(names) && !str_is(sort, names[i]))
+		i++;
+	if (i == ARRAY_LEN(names))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"sort\" must be \"last_used\", \"added\", \"requests\" or "
+			       "\"failures\"");
+	if (order.n > 0 && !str_is(order, "asc") && !str_is(order, "desc"))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"order\" must be \"asc\" or \"desc\"");
+	q->order = (enum key_order)i;
+	q->ascending = str_is(order, "asc");
+	return ERR_OK;
+}
+
+static enum err
 read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 {
 	struct str key = req_query(req, "key_value");
@@ -36,7 +63,8 @@ read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 		hex_encode(hex, digest, sizeof(digest));
 		q->hash = str_of(hex);
 	}
-	return ERR_OK;
+	q->contains = req_query(req, "contains");
+	return read_order(req, q);
 }
 
 /* Counting half a million rows takes longer than all else of a page: the pool knows. */
@@ -46,7 +74,7 @@ known_total(struct req *req, const struct key_query *q, int64_t *ret)
 	struct key_counts counts;
 	int64_t resting;
 
-	if (q->hash.n > 0)
+	if (q->hash.n > 0 || q->contains.n > 0)
 		return false;
 	if (!pool_key_counts(req, q->group_id, &counts, &resting)) {
 		req->info = (struct errinfo){0};

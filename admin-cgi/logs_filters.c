@@ -10,24 +10,6 @@ bad_filter(struct req *req, const char *name, const char *wants)
 	return err_set(&req->info, ERR_VALIDATION, "\"%s\" must be %s", name, wants);
 }
 
-/* "%text%", with what LIKE takes for a wildcard escaped by '!'. */
-static struct str
-like_pattern(struct str text, struct arena *arena)
-{
-	char *out = arena_alloc(arena, 2 * text.n + 3);
-	size_t n = 0;
-
-	out[n++] = '%';
-	for (size_t i = 0; i < text.n; i++) {
-		if (text.p[i] == '%' || text.p[i] == '_' || text.p[i] == '!')
-			out[n++] = '!';
-		out[n++] = text.p[i];
-	}
-	out[n++] = '%';
-	out[n] = '\0';
-	return (struct str){out, n};
-}
-
 #define CONTAINS(column) " AND " column " LIKE ? ESCAPE '!'"
 
 static void
@@ -52,7 +34,7 @@ add_text_filters(struct req *req, struct where *w)
 		if (value.n == 0)
 			continue;
 		if (filters[i].contains)
-			value = like_pattern(value, &req->arena);
+			value = where_like(value, &req->arena);
 		where_arg_of(w, filters[i].sql, db_text(value));
 	}
 }

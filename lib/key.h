@@ -100,10 +100,21 @@ struct key_counts {
 /* By the column `status`. An unknown group has no keys. */
 enum err key_counts(struct db *db, int64_t group_id, struct key_counts *ret) MUST_CHECK;
 
+/* A page's order; the newest come first among equals, or last where it is ascending. */
+enum key_order {
+	KEY_BY_USE,
+	KEY_BY_AGE,
+	KEY_BY_REQUESTS,
+	KEY_BY_FAILURES
+};
+
 struct key_query {
 	int64_t group_id;
-	struct str status; /* empty: any */
-	struct str hash;   /* hex; empty: any */
+	struct str status;   /* empty: any */
+	struct str hash;     /* hex; empty: any */
+	struct str contains; /* part of the note or of the last error; empty: any */
+	enum key_order order;
+	bool ascending;
 	int64_t offset;
 	int64_t limit;
 };
@@ -132,7 +143,7 @@ struct key_row {
 /* What stands for a value that cannot be decrypted. */
 #define KEY_UNREADABLE "failed-to-decrypt"
 
-/* Last used first, never used last, then newest first. *ret_total counts without
+/* As q->order says; never used is the longest ago. *ret_total counts without
  * offset and limit; NULL: they are not counted. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
 		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)

@@ -68,7 +68,7 @@ read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, str
 	"gptl_last_status, gptl_last_error, gptl_failed_at"
 
 static void
-add_filters(struct where *w, const struct key_query *q)
+add_filters(struct where *w, const struct key_query *q, struct arena *arena)
 {
 	/* A key is found by its hash, never among all of its group: hence the '+'. */
 	if (q->hash.n > 0)
@@ -79,16 +79,41 @@ add_filters(struct where *w, const struct key_query *q)
 		where_arg(w, " AND status = ?", db_text(q->status));
 	if (q->hash.n > 0)
 		where_arg(w, " AND key_hash = ?", db_text(q->hash));
+	if (q->contains.n > 0) {
+		struct db_arg part = db_text(where_like(q->contains, arena));
+		where_arg(w, " AND (notes LIKE ? ESCAPE '!'", part);
+		where_arg(w, " OR gptl_last_error LIKE ? ESCAPE '!')", part);
+	}
+}
+
+static void
+add_order(struct where *w, const struct key_query *q, enum db_dialect dialect)
+{
+	static const char *const orders[][2] = {
+	    [KEY_BY_USE] = {" ORDER BY last_used_at DESC, id DESC", " ORDER BY last_used_at, id"},
+	    [KEY_BY_AGE] = {" ORDER BY id DESC", " ORDER BY id"},
+	    [KEY_BY_REQUESTS] = {" ORDER BY request_count DESC, id DESC",
+				 " ORDER BY request_count, id"},
+	    [KEY_BY_FAILURES] = {" ORDER BY failure_count DESC, id DESC",
+				 " ORDER BY failure_count, id"},
+	};
+
+	/* Elsewhere NULL, which is "never used", counts as the smallest. */
+	if (q->order == KEY_BY_USE && dialect == DB_PGSQL)
+		where_text_of(w, q->ascending ? " ORDER BY last_used_at NULLS FIRST, id"
+					      : " ORDER BY last_used_at DESC NULLS LAST, id DESC");
+	else
+		where_text_of(w, orders[q->order][q->ascending]);
 }
 
 static enum err
-count_page(struct db *db, const struct key_query *q, int64_t *ret)
+count_page(struct db *db, const struct key_query *q, struct arena *arena, int64_t *ret)
 {
 	struct where w;
 
 	where_init(&w);
 	where_text(&w, "SELECT COUNT(*)");
-	add_filters(&w, q);
+	add_filters(&w, q, arena);
 	enum err e = where_query_int(&w, db, ret);
 	where_done(&w);
 	return e;
@@ -123,17 +148,13 @@ key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, st
 	int64_t total = 0;
 	size_t n = 0;
 
-	enum err e = ret_total != NULL ? count_page(db, q, &total) : ERR_OK;
+	enum err e = ret_total != NULL ? count_page(db, q, arena, &total) : ERR_OK;
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
 	where_text(&w, PAGE_COLUMNS);
-	add_filters(&w, q);
-	/* Elsewhere NULL, which is "never used", counts as the smallest. */
-	if (db_dialect(db) == DB_PGSQL)
-		where_text(&w, " ORDER BY last_used_at DESC NULLS LAST, id DESC");
-	else
-		where_text(&w, " ORDER BY last_used_at DESC, id DESC");
+	add_filters(&w, q, arena);
+	add_order(&w, q, db_dialect(db));
 	where_arg(&w, " LIMIT ?", db_int(q->limit));
 	where_arg(&w, " OFFSET ?", db_int(q->offset));
 
@@ -157,7 +178,7 @@ key_scan(struct db *db, const struct crypt *crypt, const struct key_query *q, in
 
 	where_init(&w);
 	where_text(&w, PAGE_COLUMNS);
-	add_filters(&w, q);
+	add_filters(&w, q, arena);
 	where_arg(&w, " AND id > ?", db_int(after_id));
 	where_arg(&w, " ORDER BY id LIMIT ?", db_int(q->limit));
 	enum err e = read_rows(db, crypt, &w, (size_t)q->limit, arena, list, ret_n);

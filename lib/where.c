@@ -53,3 +53,20 @@ where_query_int(const struct where *w, struct db *db, int64_t *ret)
 	check(buf_err(&w->sql) == ERR_OK);
 	return db_query_int(db, buf_text(&w->sql), w->args, w->n, 0, ret);
 }
+
+struct str
+where_like(struct str text, struct arena *arena)
+{
+	char *out = arena_alloc(arena, 2 * text.n + 3);
+	size_t n = 0;
+
+	out[n++] = '%';
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '%' || text.p[i] == '_' || text.p[i] == '!')
+			out[n++] = '!';
+		out[n++] = text.p[i];
+	}
+	out[n++] = '%';
+	out[n] = '\0';
+	return (struct str){out, n};
+}

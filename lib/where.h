@@ -6,6 +6,7 @@
 #ifndef LIB_WHERE_H
 #define LIB_WHERE_H
 
+#include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/db.h"
 
@@ -28,6 +29,9 @@ void where_text_of(struct where *w, const char *text);
 void where_arg_of(struct where *w, const char *text, struct db_arg arg);
 /* Adds the pieces of `from` again, with their values. */
 void where_copy(struct where *w, const struct where *from);
+
+/* "%text%" for LIKE ? ESCAPE '!', with what is a wildcard in text escaped. */
+struct str where_like(struct str text, struct arena *arena);
 
 enum err where_query(const struct where *w, struct db *db, struct db_rows **ret) MUST_CHECK;
 /* See db_query_int; none is 0. */

@@ -71,6 +71,13 @@ page install-page:
 	@echo "this build is without the page: $(PAGE_WHY)" >&2; exit 1
 endif
 
+# SCREENSHOTFLAGS: see tests/page/screenshots.py --help.
+.PHONY: screenshots
+screenshots: all
+	cd '$(srcdir)' && python=tests/.venv/bin/python && { test -x $$python || python=python3; } && \
+		GPT_LOAD_BUILD='$(abs_top_builddir)' PYTHONDONTWRITEBYTECODE=1 \
+		$$python tests/page/screenshots.py $(SCREENSHOTFLAGS)
+
 clean-local: clean-page
 clean-page:
 	rm -rf static/dist static/dist.stamp static/npm.stamp static/work static/build.log

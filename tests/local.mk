@@ -163,7 +163,7 @@ tidy: $(BUILT_SOURCES)
 
 # What is listed here by pattern runs as it stands: test.sh takes it from the tree.
 PYTEST_FILES = $(wildcard $(srcdir)/tests/*.py $(srcdir)/tests/lib/*.py \
-	$(srcdir)/tests/program/*.py $(srcdir)/tests/servers/*.py $(srcdir)/tests/program/sdk/*.mjs \
+	$(srcdir)/tests/program/*.py $(srcdir)/tests/servers/*.py $(srcdir)/tests/page/*.py $(srcdir)/tests/program/sdk/*.mjs \
 	$(srcdir)/tests/program/sdk/*.json)
 EXTRA_DIST += $(PYTEST_FILES) tests/README.md tests/pytest.ini tests/requirements.in \
 	tests/requirements.txt tests/program/data

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The pure parts of the page: npm test.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, newDraft } from '../src/lib/groupDraft.ts'
@@ -93,4 +94,12 @@ test('a group is saved as what differs', () => {
   })
   draft.params[0]!.value = '{"a":'
   assert.throws(() => bodyOf(draft), /temperature/)
+})
+
+test('the lock lets an older npm install everything, from any registry', () => {
+  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { engines?: unknown; resolved?: unknown }>
+  }
+  const bad = Object.entries(lock.packages).filter(([, about]) => about.engines ?? about.resolved)
+  assert.deepEqual(bad.map(([name]) => name), [], 'see scripts/lock.mjs')
 })

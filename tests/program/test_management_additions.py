@@ -9,6 +9,7 @@ import pytest
 from lib.api import unique
 from lib.ports import free_port
 from lib.provider import Provider, answer, never
+from lib.vendors import openai_bad_key
 from lib.wait import until
 
 MASK = {"X-Mask-Keys": "true"}
@@ -360,3 +361,33 @@ def test_keys_are_found_by_their_values_without_one_in_an_address(gateway, make_
         (group.id, "sk-find-two")]
     assert gateway.api.call("POST", "/api/keys/find", {
         "group_id": other.id, "keys_text": "sk-find-two"}) == {"items": []}
+
+
+# --- the order of keys ---
+
+
+def test_keys_are_sorted_and_searched(gateway, provider, make_group):
+    keys = [f"sk-sort-{n}" for n in range(3)]
+    group = make_group(keys=keys)
+    ids = {row["key_value"]: row["id"] for row in group.key_list()}
+    gateway.api.call("PUT", f"/api/keys/{ids[keys[1]]}/notes", {"notes": "50% of team_a"})
+
+    def listed(query):
+        return [row["key_value"] for row in gateway.api.call(
+            "GET", f"/api/keys?group_id={group.id}&{query}")["items"]]
+    assert listed("sort=added&order=asc") == keys
+    assert listed("sort=added") == keys[::-1]
+    provider.on(openai_bad_key(), key=keys[2])
+    for _ in range(4):
+        gateway.ask(group)
+    gateway.api.logs(4, group_name=group.name)
+    assert listed("sort=failures")[0] == keys[2]
+    assert listed("sort=failures&order=asc")[-1] == keys[2]
+    assert listed("sort=requests&order=asc")[0] == keys[2]
+    assert listed("sort=last_used&order=asc")[0] == keys[2]
+    assert listed("contains=50%25") == [keys[1]]
+    assert listed("contains=5_%25") == []  # no wildcards
+    assert listed("contains=incorrect+api+key") == [keys[2]] or listed(
+        "contains=Incorrect+API+key") == [keys[2]]
+    for bad in ("sort=value", "order=up"):
+        assert gateway.api.raw("GET", f"/api/keys?group_id={group.id}&{bad}").status == 400

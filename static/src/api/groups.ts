@@ -57,13 +57,17 @@ export function useConfigOptions() {
   })
 }
 
-async function changed<T>(call: Promise<T>): Promise<T> {
-  const result = await call
+export async function groupsChanged() {
   await Promise.all(
     ['groups', 'members', 'parents', 'group-stats'].map((key) =>
       queryClient.invalidateQueries({ queryKey: [key] }),
     ),
   )
+}
+
+async function changed<T>(call: Promise<T>): Promise<T> {
+  const result = await call
+  await groupsChanged()
   return result
 }
 
@@ -75,8 +79,9 @@ export function updateGroup(id: number, body: GroupUpdate) {
   return changed(unwrap(client.PUT('/api/groups/{id}', { params: { path: { id } }, body })))
 }
 
+/** What shows the group must be left before groupsChanged() asks for all anew. */
 export function deleteGroup(id: number) {
-  return changed(unwrap(client.DELETE('/api/groups/{id}', { params: { path: { id } } })))
+  return unwrap(client.DELETE('/api/groups/{id}', { params: { path: { id } } }))
 }
 
 export function copyGroup(id: number, copyKeys: 'all' | 'valid_only' | 'none') {

@@ -5,11 +5,16 @@ import { client, file, unwrap } from './client'
 import { queryClient } from './query'
 import type { ApiKey, BulkAction, KeyStatus, KeyTest } from './types'
 
+export type KeySort = 'last_used' | 'added' | 'requests' | 'failures'
+
 export interface KeyFilters {
   group_id: number
   status?: KeyStatus
   key_value?: string
   key_hash?: string
+  contains?: string
+  sort?: KeySort
+  order?: 'asc' | 'desc'
   page: number
   page_size: number
 }

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""What an operator does besides: many keys at once, aggregates, validation, filters kept in
+the address, settings put back."""
+
+import csv
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from lib import vendors
+from lib.provider import answer
+
+
+@pytest.fixture
+def stack(start_gateway, provider):
+    gateway = start_gateway()
+    good = [f"sk-good-{n}-abcdefgh" for n in range(5)]
+    vendors.speak_openai(provider, set(good))
+    group = gateway.api.create_group(provider.origin, name="one", keys=good,
+                                     config={"blacklist_threshold": 1})
+    gateway.api.add_keys(group, ["sk-dead-1-abcdefgh", "sk-dead-2-abcdefgh"])
+    return gateway, group
+
+
+def rows(tab):
+    return tab.page.locator("tbody tr[data-index]")
+
+
+def test_many_keys_at_once_by_keyboard(stack, open_tab):
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    page = tab.page
+    rows(tab).first.focus()
+    for key in ("Space", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    bar = page.get_by_role("toolbar")
+    expect(bar).to_contain_text("2 selected")
+    bar.get_by_role("button", name="Disable").click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("over budget")
+    page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(page.locator("[data-test=numbers]")).to_contain_text("Disabled2")
+    page.get_by_label("Filter by state").select_option("disabled")
+    expect(rows(tab)).to_have_count(2)
+    expect(page).to_have_url(re.compile("status=disabled"))
+    page.get_by_label("Select all rows of this page").check()
+    bar.get_by_role("button", name="Restore").click()
+    expect(page.get_by_text("No key matches")).to_be_visible()
+    page.go_back()
+    expect(rows(tab)).to_have_count(7)
+    assert {row["status"] for row in group.key_list()} == {"active"}
+
+
+def test_sorted_and_searched_and_back(stack, open_tab):
+    gateway, group = stack
+    ids = {row["key_value"]: row["id"] for row in group.key_list()}
+    gateway.api.call("PUT", f"/api/keys/{ids['sk-good-3-abcdefgh']}/notes", {"notes": "research"})
+    tab = open_tab(gateway, f"/groups/{group.id}", width=1600)
+    added = tab.page.get_by_role("button", name="Added")
+    added.click()
+    added.click()
+    expect(tab.page.get_by_role("columnheader", name="Added")).to_have_attribute(
+        "aria-sort", "ascending")
+    expect(rows(tab).first).to_have_attribute("data-id", str(ids["sk-good-0-abcdefgh"]))
+    tab.page.go_back()
+    expect(rows(tab).first).to_have_attribute("data-id", str(ids["sk-dead-2-abcdefgh"]))
+    tab.page.get_by_label("Note or error contains").fill("resea")
+    tab.page.keyboard.press("Enter")
+    expect(rows(tab)).to_have_count(1)
+    tab.page.reload()
+    expect(rows(tab)).to_have_count(1)
+
+
+def test_validation_says_why_keys_failed(stack, open_tab):
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    tab.page.locator("[data-test=key-menu]").click()
+    tab.page.get_by_role("menuitem", name="Validate keys").click()
+    dialog = tab.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.locator("[data-test=task-progress]")).to_contain_text("5 valid, 2 failed")
+    expect(dialog.locator("dl.causes")).to_contain_text("Incorrect API key provided")
+    expect(dialog.locator("dl.causes")).to_contain_text("2")
+    dialog.get_by_role("button", name="Close", exact=True).click()
+    expect(tab.page.locator("[data-test=numbers]")).to_contain_text("Invalid2")
+    tab.page.locator("nav#nav").get_by_role("link", name="Tasks").click()
+    expect(tab.page.locator("tbody")).to_contain_text("5 valid, 2 failed")
+
+
+def test_an_aggregate_in_one_step(stack, open_tab):
+    gateway, group = stack
+    other = gateway.api.create_group("http://127.0.0.1:1", name="two", keys=["sk-two"])
+    tab = open_tab(gateway, "/groups")
+    tab.page.get_by_role("button", name="New aggregate").click()
+    tab.page.get_by_label("Name *", exact=True).fill("both")
+    tab.page.get_by_role("tab", name="Members").click()
+    tab.page.get_by_role("checkbox", name="one", exact=True).check()
+    tab.page.get_by_role("checkbox", name="two", exact=True).check()
+    tab.page.locator("#tab-panel li", has_text="one").get_by_label("Weight").fill("30")
+    tab.page.get_by_role("button", name="Save", exact=True).click()
+    table = tab.page.get_by_role("region", name="Members")
+    expect(table).to_contain_text("75%")
+    members = gateway.api.call("GET", "/api/groups")
+    both = next(one for one in members if one["name"] == "both")
+    found = gateway.api.call("GET", f"/api/groups/{both['id']}/sub-groups")
+    assert sorted((one["group"]["id"], one["weight"]) for one in found) == [
+        (group.id, 30), (other.id, 10)]
+    # What is typed is what is weighed, and its share is shown at once.
+    spin = table.get_by_role("spinbutton", name="Weight of two")
+    spin.fill("90")
+    spin.press("Tab")
+    expect(table).to_contain_text("25%")
+
+
+def test_filters_of_the_logs_are_chips_in_the_address(stack, open_tab, provider):
+    gateway, group = stack
+    gateway.ask(group)
+    gateway.ask(group, json={"model": "error-400", "messages": []})
+    gateway.api.logs(2, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    expect(rows(tab)).to_have_count(2)
+    page = tab.page
+    page.get_by_label("Filter by").select_option("status_code")
+    page.get_by_label("Value").fill("4xx")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("429")
+    page.get_by_label("Value").fill("400")
+    page.keyboard.press("Enter")
+    expect(rows(tab)).to_have_count(1)
+    expect(page).to_have_url(re.compile("status_code=400"))
+    page.get_by_label("Time range").select_option("1h")
+    expect(page).to_have_url(re.compile("range=1h"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export CSV").click()
+    with open(download.value.path(), encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(one["model"], one["status_code"]) for one in lines] == [("error-400", "400")]
+    page.get_by_role("button", name="Remove the filter: Status code").click()
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_tries_of_one_request_are_one_row_until_asked_for(stack, open_tab, provider):
+    gateway, group = stack
+    provider.on(answer(500, json={"error": {"message": "first one fails"}}), times=1)
+    gateway.ask(group)
+    gateway.api.logs(2, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    expect(rows(tab)).to_have_count(1)
+    expect(rows(tab).first).to_contain_text("×2")
+    rows(tab).first.click()
+    panel = tab.page.locator("[data-test=log-panel]")
+    expect(panel.locator("ol li")).to_have_count(2)
+    panel.locator("ol li").first.get_by_role("button").click()
+    expect(panel.locator(".error")).to_contain_text("first one fails")
+    tab.page.keyboard.press("Escape")
+    tab.page.locator(".el-switch", has=tab.page.get_by_role("switch", name="Every try")).click()
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_new_rows_come_by_themselves_while_live(stack, open_tab):
+    gateway, group = stack
+    gateway.ask(group)
+    tab = open_tab(gateway, "/logs?live=1")
+    expect(rows(tab)).to_have_count(1)
+    gateway.ask(group)
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_a_setting_is_put_back_and_says_who_overrides_it(stack, open_tab):
+    gateway, group = stack
+    gateway.api.set(max_retries=7)
+    tab = open_tab(gateway, "/settings")
+    line = tab.page.locator("[data-setting=max_retries]")
+    line.get_by_role("button", name="Reset to default (3)").click()
+    expect(line).to_contain_text("Changed")
+    tab.page.get_by_role("button", name="Save", exact=True).click()
+    expect(line).not_to_contain_text("Changed")
+    assert gateway.api.settings()["max_retries"] == 3
+    threshold = tab.page.locator("[data-setting=blacklist_threshold]")
+    expect(threshold.get_by_role("link")).to_contain_text("one (1)")
+    tab.page.get_by_label("Search settings").fill("heartbeat")
+    expect(tab.page.locator("[data-setting]")).to_have_count(1)
+
+
+def test_the_guide_leads_to_a_first_request(start_gateway, provider, open_tab):
+    gateway = start_gateway()
+    vendors.speak_openai(provider, {"sk-first-key-0001"})
+    tab = open_tab(gateway, "/")
+    page = tab.page
+    page.get_by_role("button", name="Begin with the guide").click()
+    page.get_by_label("Base URL").fill(provider.origin)
+    page.get_by_role("button", name="New group").click()
+    page.get_by_role("button", name="Import keys").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("textarea").fill("sk-first-key-0001")
+    dialog.get_by_role("button", name="Preview").click()
+    dialog.get_by_role("button", name="Import 1 key").click()
+    expect(dialog.locator("[data-test=task-progress]")).to_contain_text("1 added")
+    dialog.get_by_role("button", name="Close", exact=True).click()
+    page.get_by_role("button", name="Test a key").click()
+    expect(page.get_by_role("status").filter(has_text="Valid")).to_be_visible()
+    expect(page.locator("[data-test=snippet]")).to_contain_text("/proxy/openai/v1/chat/completions")
+    page.get_by_role("button", name="Python").click()
+    expect(page.locator("[data-test=snippet]")).to_contain_text("from openai import OpenAI")
+    # Where one was is where one comes back to.
+    page.reload()
+    expect(page.get_by_text("Created")).to_be_visible()
+
+
+def test_a_group_is_copied_and_deleted_by_its_name(stack, open_tab):
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    page = tab.page
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Duplicate").click()
+    page.get_by_role("dialog").get_by_role("button", name="Duplicate").click()
+    expect(page.locator("[data-test=endpoint]")).to_contain_text("/proxy/one_copy")
+    expect(page.locator("[data-test=numbers]")).to_contain_text("Keys7")
+    page.get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Delete")).to_be_disabled()
+    dialog.get_by_role("textbox").fill("one_copy")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.locator("aside li")).to_have_count(1)
+    assert [one["name"] for one in gateway.api.call("GET", "/api/groups")] == ["one"]
