@@ -199,7 +199,7 @@ count_pytest() {
 start_slow() {
 	local stack=$1 port=$2
 	shift 2
-	GPT_LOAD_TEST_STACK=$stack GPT_LOAD_TEST_PORTS=$port run_pytest "$stack-slow" -n 5 \
+	GPT_LOAD_TEST_STACK=$stack GPT_LOAD_TEST_PORTS=$port run_pytest "$stack-slow" -n 3 \
 		-m 'slow and not scale' tests/program "$@" >"$BUILD/$stack-slow.out" 2>&1 &
 	slow_pids[$stack]=$!
 }

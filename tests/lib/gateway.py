@@ -99,7 +99,7 @@ class Gateway:
             AUTH_KEY=AUTH_KEY,
             POOL_SIZE_MB=256,  # allocated whole: many gateways stand at once
             ASAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:detect_leaks=1:"
-                         "abort_on_error=0:handle_abort=0",
+                         "abort_on_error=0:handle_abort=0:quarantine_size_mb=16",
             UBSAN_OPTIONS=f"log_path={self.logs}/sanitizer:print_stacktrace=1",
             LSAN_OPTIONS="print_suppressions=0", **self.stack.environment,
         )
