@@ -262,7 +262,7 @@ handle(struct req *req)
 	if (e == ERR_OK)
 		e = parse_ids(req, route, ids);
 	bool keep = e == ERR_OK && (req->method & (METHOD_POST | METHOD_PUT)) != 0;
-	bool upload = route != NULL && (route->flags & ROUTE_UPLOAD) != 0;
+	bool upload = keep && (route->flags & ROUTE_UPLOAD) != 0;
 	enum err read = read_body(req, keep, upload ? LIMIT_UPLOAD_BODY : LIMIT_ADMIN_BODY);
 	if (e == ERR_OK)
 		e = read;
