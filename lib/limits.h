@@ -107,7 +107,7 @@
 /* --- the spool and the background --- */
 #define LIMIT_SPOOL_SEGMENT (8 * 1024 * 1024)
 /* Rows of one transaction on their way to the DB. */
-#define LIMIT_FLUSH_ROWS 200
+#define LIMIT_FLUSH_ROWS 1000
 /* Models and keys of a group that have sums of their own on one day; those beyond
  * share one. */
 #define LIMIT_ROLLUP_MODELS 100
