@@ -373,6 +373,12 @@
 	X("\"status\" must be \"active\" or \"invalid\"", \
 	  "\"status\" 必须是 \"active\" 或 \"invalid\"", \
 	  "\"status\" は \"active\" または \"invalid\" でなければなりません") \
+	X("\"sort\" must be \"last_used\", \"added\", \"requests\" or \"failures\"", \
+	  "\"sort\" 必须是 \"last_used\"、\"added\"、\"requests\" 或 \"failures\"", \
+	  "\"sort\" は \"last_used\"、\"added\"、\"requests\"、\"failures\" のいずれかでなければなりません") \
+	X("\"order\" must be \"asc\" or \"desc\"", \
+	  "\"order\" 必须是 \"asc\" 或 \"desc\"", \
+	  "\"order\" は \"asc\" または \"desc\" でなければなりません") \
 	X("\"status\" must be \"active\", \"invalid\" or \"disabled\"", \
 	  "\"status\" 必须是 \"active\"、\"invalid\" 或 \"disabled\"", \
 	  "\"status\" は \"active\"、\"invalid\"、\"disabled\" のいずれかでなければなりません") \

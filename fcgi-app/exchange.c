@@ -20,6 +20,7 @@
 #define MEMBER_EMPTY  2 /* has no key, or no upstream, to offer in this round */
 
 static void pick(struct exchange *x);
+static bool begin_again(struct exchange *x, uint64_t version);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* --- what is counted --- */
@@ -376,6 +377,16 @@ choose_member(struct exchange *x, uint64_t turn)
 	return false;
 }
 
+/* Nothing was picked that would have told the version: the members may have come since. */
+static void
+no_member(struct exchange *x)
+{
+	uint64_t version;
+
+	if (pool_version(x->w->pool, &version) != ERR_OK || !begin_again(x, version))
+		out_of_keys(x, ERR_NO_KEYS);
+}
+
 static void
 on_turn(void *arg, enum err e, uint64_t turn)
 {
@@ -389,7 +400,7 @@ on_turn(void *arg, enum err e, uint64_t turn)
 	if (e != ERR_OK)
 		exchange_refuse(x, e, err_message(e), 1);
 	else if (!choose_member(x, turn))
-		out_of_keys(x, ERR_NO_KEYS);
+		no_member(x);
 	else
 		pick(x);
 }

@@ -129,6 +129,13 @@ def test_changed_weights_hold_from_the_next_request(gateway, api, make_group):
         assert (len(one.requests), len(two.requests)) == (4, 4)
 
 
+def test_members_that_have_just_come_are_there(gateway, api, make_group, provider):
+    """A worker may have read the aggregate's configuration before it had any."""
+    members = [make_group() for _ in range(2)]
+    for _ in range(10):
+        ask_many(gateway, api.create_aggregate((members[0], 1), (members[1], 1)), 4)
+
+
 def test_the_log_row_names_the_aggregate(gateway, api, make_group):
     member = make_group()
     aggregate = api.create_aggregate((member, 1))
