@@ -18,6 +18,8 @@ from lib.install import Service, Unit, files_below, make
 from lib.load import load
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "what is installed is the same for every database")
+
 SERVICES = ("gpt-load", "gpt-load-api", "gpt-load-jobs")
 
 

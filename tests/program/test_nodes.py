@@ -22,14 +22,13 @@ from lib.manykeys import copy_key
 from lib.provider import Stream, answer, sse
 from lib.wait import until
 
-pytestmark = pytest.mark.only_on("sqlite", "each test has the databases that it needs")
+# Three stacks and two servers start for a test: on a busy machine that takes its time.
+pytestmark = [pytest.mark.only_on("sqlite", "each test has the databases that it needs"),
+              pytest.mark.timeout(300)]
 
 TAKEN_OVER_WITHIN = 15
 THRESHOLD = 3
 CLIENTS = 24
-
-# Three stacks and two servers start for a test: on a busy machine that takes its time.
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

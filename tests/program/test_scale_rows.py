@@ -15,6 +15,8 @@ from lib import rows
 from lib.gateway import Gateway
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "millions of rows are made by writing the file")
+
 KEYS = 40
 
 

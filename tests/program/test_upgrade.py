@@ -17,6 +17,8 @@ from lib.ports import free_port
 from lib.provider import Stream, answer, sse
 from lib.wait import until
 
+pytestmark = pytest.mark.only_on("sqlite", "an installation stands on its own folder")
+
 
 # By itself, or (start.sh raises what it was sent) of SIGTERM.
 ENDED = (0, -signal.SIGTERM, 128 + signal.SIGTERM)
