@@ -103,7 +103,7 @@ build_all() {
 	echo "building (once, a minute or two)"
 	mkdir -p "$build" || die "$build cannot be written"
 	{
-		[ -e "$build/Makefile" ] || { ./autogen.sh && (cd "$build" && ../configure -q); }
+		[ -e "$build/Makefile" ] || { { [ -e configure ] || ./autogen.sh; } && (cd "$build" && ../configure -q); }
 		touch "$build/begun"
 		make -s -C "$build" -j"$(nproc)" all &&
 			make -s -C "$build" install-page DESTDIR= pagedir="$page"

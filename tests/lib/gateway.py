@@ -98,8 +98,9 @@ class Gateway:
             HOST="127.0.0.1", PORT=self.port, DATA_DIR=self.data, WORKERS=workers,
             AUTH_KEY=AUTH_KEY,
             POOL_SIZE_MB=256,  # allocated whole: many gateways stand at once
+            # Short: mod_fcgid cuts a long value off.
             ASAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:detect_leaks=1:"
-                         "abort_on_error=0:handle_abort=0:quarantine_size_mb=16",
+                         "quarantine_size_mb=16",
             UBSAN_OPTIONS=f"log_path={self.logs}/sanitizer:print_stacktrace=1",
             LSAN_OPTIONS="print_suppressions=0", **self.stack.environment,
         )
