@@ -167,13 +167,19 @@ class MariaDB(Engine):
     def _as_us(self):
         return ["--user=root"] if os.geteuid() == 0 else []
 
+    def _places(self):
+        """Not /tmp for temporary tables: one that starts clears away those of all others."""
+        temporary = pathlib.Path(self.folder) / "tmp"
+        temporary.mkdir(exist_ok=True)
+        return [f"--datadir={self.folder}/data", f"--tmpdir={temporary}"]
+
     def install(self):
-        self._run(find("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder}/data",
+        self._run(find("mariadb-install-db"), "--no-defaults", *self._places(),
                   "--auth-root-authentication-method=normal", "--skip-test-db",
                   "--innodb-log-file-size=16M", *self._as_us())
 
     def command(self):
-        return [find("mariadbd"), "--no-defaults", f"--datadir={self.folder}/data",
+        return [find("mariadbd"), "--no-defaults", *self._places(),
                 f"--socket={self.socket}", f"--pid-file={self.folder}/pid",
                 "--skip-networking", "--innodb-buffer-pool-size=32M",
                 "--innodb-flush-log-at-trx-commit=2",

@@ -140,6 +140,8 @@ mysql_kit_start(void)
 		return false;
 	(void)snprintf(kit.dir, sizeof(kit.dir), "/tmp/gpt-load-mysql.XXXXXX");
 	assert_non_null(mkdtemp(kit.dir));
+	/* Not /tmp: a server that starts clears away the temporary tables of all others. */
+	assert_int_equal(setenv("TMPDIR", kit.dir, 1), 0);
 	(void)snprintf(data, sizeof(data), "%s/data", kit.dir);
 	(void)snprintf(kit.socket, sizeof(kit.socket), "%s/socket", kit.dir);
 	(void)snprintf(kit.dsn, sizeof(kit.dsn),
