@@ -167,29 +167,10 @@ count() {
 
 # run_pytest REPORT ARGUMENTS…
 run_pytest() {
-	local name=$1
+	local report=$BUILD/$1.xml
 	shift
-	rm -f "$BUILD/$name.xml"
-	$VENV/bin/python -m pytest -q -c tests/pytest.ini --junitxml="$BUILD/$name.xml" \
-		-o cache_dir="$PWD/$BUILD/cache-$name" "$@"
-}
-
-# run_beside REPORT ARGUMENTS…: tests beside each other. A few that fail are run once
-# more, alone: on a busy machine a time-out proves little. Which they were is said.
-declare -A alone
-AGAIN_AT_MOST=5
-run_beside() {
-	local name=$1 status n
-	shift
-	run_pytest "$name" "$@"
-	status=$?
-	[ $status -eq 1 ] || return $status
-	n=$(grep -oE '<(failure|error)[ >]' "$BUILD/$name.xml" | wc -l)
-	[ "$n" -gt 0 ] && [ "$n" -le $AGAIN_AT_MOST ] || return 1
-	say "$name: $n failed beside others; alone:"
-	$VENV/bin/python -m pytest -v -c tests/pytest.ini --last-failed \
-		-o cache_dir="$PWD/$BUILD/cache-$name" "${@: -1}" || return 1
-	alone[$name]=$n
+	rm -f "$report"
+	$VENV/bin/python -m pytest -q -c tests/pytest.ini --junitxml="$report" "$@"
 }
 
 # count_pytest REPORT STATUS: from the JUnit file of a run that ended so.
@@ -210,10 +191,6 @@ count_pytest() {
 	local p f s
 	read -r p f s <<<"$n"
 	[ "$2" -eq 0 ] || [ "$f" -gt 0 ] || f=1
-	if [ "$2" -eq 0 ] && [ "$f" -gt 0 ]; then
-		printf '%s: %d of them passed only when run alone\n' "$1" "${alone[$1]}"
-		p=$((p + f)) f=0
-	fi
 	printf '%s: %d passed, %d failed, %d skipped\n' "$1" "$p" "$f" "$s"
 	count "$p" "$f" "$s"
 }
@@ -239,8 +216,8 @@ run_program() {
 	done
 	for stack in "${STACKS[@]}"; do
 		say "program tests, $stack"
-		GPT_LOAD_TEST_STACK=$stack run_beside "$stack" -n $((2 * JOBS)) --dist worksteal \
-			-m 'not slow and not serial and not scale' "$@" tests/program
+		GPT_LOAD_TEST_STACK=$stack run_pytest "$stack" -n $((2 * JOBS)) --dist worksteal \
+			-m 'not slow and not serial and not scale' tests/program "$@"
 		status[$stack]=$?
 	done
 	for stack in "${STACKS[@]}"; do
@@ -266,7 +243,7 @@ run_program() {
 # All cases of one web server in one process, so that its stack is started once.
 run_servers() {
 	say "web servers"
-	run_beside servers -n $((JOBS + 1)) --dist loadgroup -m 'not serial' tests/servers
+	run_pytest servers -n $((JOBS + 1)) --dist loadgroup -m 'not serial' tests/servers
 	count_pytest servers $?
 	run_pytest servers-alone -m serial tests/servers
 	count_pytest servers-alone $?
@@ -277,7 +254,7 @@ run_page() {
 	say "the page"
 	(cd "$BUILD/static/work" && npm test --silent) && count 1 0 0 || count 0 1 0
 	(cd "$BUILD/static/work" && npm run --silent typecheck) && count 1 0 0 || count 0 1 0
-	run_beside page -n $((JOBS + 1)) --dist worksteal -m 'not scale' tests/page
+	run_pytest page -n $((JOBS + 1)) --dist worksteal -m 'not scale' tests/page
 	count_pytest page $?
 }
 

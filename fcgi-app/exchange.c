@@ -20,7 +20,7 @@
 #define MEMBER_EMPTY  2 /* has no key, or no upstream, to offer in this round */
 
 static void pick(struct exchange *x);
-static bool begin_again(struct exchange *x, uint64_t version);
+static void begin_again(struct exchange *x, bool there);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* --- what is counted --- */
@@ -332,6 +332,44 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	exchange_arm(x);
 }
 
+/* --- waiting --- */
+
+/* What was waited for is there; false: in vain, since the exchange has ended. */
+static bool
+waited(struct exchange *x)
+{
+	x->pool_pending = false;
+	if (!x->ended)
+		return true;
+	release(x);
+	return false;
+}
+
+/* For a newer configuration, if this is one: fn goes on. */
+static bool
+waits_for_config(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there))
+{
+	if (x->config_failed || version <= x->snapshot->version)
+		return false;
+	x->pool_pending = true;
+	config_await(x, version, fn);
+	return true;
+}
+
+static void
+take_config(struct exchange *x)
+{
+	/* A held row borrows its names from the snapshot that goes. */
+	row_release(x, false);
+	snapshot_unref(x->snapshot);
+	x->snapshot = snapshot_ref(x->w->snapshot);
+	x->named = NULL;
+	x->group = NULL;
+	x->prepared_for = NULL;
+	x->member_flags = NULL;
+	x->n_tried_upstreams = 0;
+}
+
 /* --- picking --- */
 
 /* Seconds until a wall-clock time, for Retry-After: at least one. */
@@ -381,9 +419,7 @@ choose_member(struct exchange *x, uint64_t turn)
 static void
 no_member(struct exchange *x)
 {
-	uint64_t version;
-
-	if (pool_version(x->w->pool, &version) != ERR_OK || !begin_again(x, version))
+	if (!waits_for_config(x, config_newest(x->w), begin_again))
 		out_of_keys(x, ERR_NO_KEYS);
 }
 
@@ -392,11 +428,8 @@ on_turn(void *arg, enum err e, uint64_t turn)
 {
 	struct exchange *x = arg;
 
-	x->pool_pending = false;
-	if (x->ended) {
-		release(x);
+	if (!waited(x))
 		return;
-	}
 	if (e != ERR_OK)
 		exchange_refuse(x, e, err_message(e), 1);
 	else if (!choose_member(x, turn))
@@ -418,34 +451,32 @@ nothing_here(struct exchange *x, enum err e)
 	pool_turn(x->w->pool, x->named->id, on_turn, x);
 }
 
-/* A newer configuration is in force: begin again with it, key and group included. */
-static bool
-begin_again(struct exchange *x, uint64_t version)
+/* A newer configuration is in force: begins again with it, key and group included.
+ * Where it cannot be had, goes on with the old one. */
+static void
+begin_again(struct exchange *x, bool there)
 {
 	struct errinfo info = {""};
 	enum err e;
 
-	if (version <= x->snapshot->version)
-		return false;
-	worker_reload(x->w, version);
-	if (x->w->snapshot->version <= x->snapshot->version)
-		return false;
-	/* A held row borrows its names from the snapshot that goes. */
-	row_release(x, false);
-	snapshot_unref(x->snapshot);
-	x->snapshot = snapshot_ref(x->w->snapshot);
+	if (!waited(x))
+		return;
+	x->config_failed = !there;
+	if (!there && x->group != NULL) {
+		pick(x);
+		return;
+	}
+	if (!there) {
+		out_of_keys(x, ERR_NO_KEYS);
+		return;
+	}
+	take_config(x);
 	exchange_set_state(x, EX_ROUTED);
-	x->named = NULL;
-	x->group = NULL;
-	x->prepared_for = NULL;
-	x->member_flags = NULL;
-	x->n_tried_upstreams = 0;
 	e = route(x, &info);
 	if (e != ERR_OK)
 		exchange_refuse(x, e, err_text(&info, e), err_status(e) == 503 ? 1 : 0);
 	else
 		exchange_next_try(x);
-	return true;
 }
 
 static void
@@ -453,12 +484,10 @@ on_pick(void *arg, enum err e, const struct pick *p)
 {
 	struct exchange *x = arg;
 
-	x->pool_pending = false;
-	if (x->ended) {
-		release(x);
+	if (!waited(x))
 		return;
-	}
-	if ((e == ERR_OK || e == ERR_NO_KEYS || e == ERR_ALL_RESTING) && begin_again(x, p->version))
+	if ((e == ERR_OK || e == ERR_NO_KEYS || e == ERR_ALL_RESTING) &&
+	    waits_for_config(x, p->version, begin_again))
 		return;
 	if (e == ERR_ALL_RESTING && (x->rest_end_ms == 0 || p->rest_end_ms < x->rest_end_ms))
 		x->rest_end_ms = p->rest_end_ms;
@@ -516,31 +545,60 @@ exchange_upstreams_rest(struct exchange *x)
 
 /* --- the beginning --- */
 
+static void begin(struct exchange *x);
+
+static void
+begin_with_config(struct exchange *x, bool there)
+{
+	if (!waited(x))
+		return;
+	x->config_failed = !there;
+	take_config(x);
+	begin(x);
+}
+
+/* Before anything is refused, what this worker knows is compared with what is in
+ * force: the group or the key may be a moment old. *ret_waits: it comes back. */
+static enum err
+route_with_newest(struct exchange *x, struct errinfo *info, bool *ret_waits)
+{
+	enum err e = route(x, info);
+
+	if (e != ERR_NOT_FOUND && e != ERR_UNAUTHORIZED)
+		return e;
+	*ret_waits = waits_for_config(x, config_newest(x->w), begin_with_config);
+	if (!*ret_waits && x->config_failed)
+		return err_set(info, ERR_POOL, "a newer configuration cannot be read now");
+	return e;
+}
+
 static void
 begin(struct exchange *x)
 {
 	struct errinfo info = {""};
 	enum err e = x->req->err;
+	bool waits = false;
 
-	if (x->snapshot == NULL) {
-		exchange_refuse(x, ERR_POOL, "the gateway has no configuration yet", 1);
-		return;
-	}
 	if (e == ERR_OK && route_is_preflight(x)) {
 		answer_preflight(x);
 		exchange_finish(x);
 		return;
 	}
-	if (e == ERR_OK && route_integration(x)) {
+	if (e == ERR_OK && route_is_integration(x)) {
+		if (waits_for_config(x, config_newest(x->w), begin_with_config))
+			return;
+		route_answer_integration(x);
 		exchange_finish(x);
 		return;
 	}
 	/* A client without access is not told what else is wrong. */
 	if (e != ERR_HEADERS_TOO_LARGE && e != ERR_BUSY) {
-		enum err routed = route(x, &info);
+		enum err routed = route_with_newest(x, &info, &waits);
 
 		e = routed != ERR_OK ? routed : e;
 	}
+	if (waits)
+		return;
 	if (e == ERR_OK && !gate_enter(x->w->gate))
 		e = ERR_BUSY;
 	if (e != ERR_OK) {
@@ -560,7 +618,7 @@ exchange_start(struct worker *w, struct request *req)
 	x->req = req;
 	x->arena = &req->arena;
 	x->state = EX_ROUTED;
-	x->snapshot = w->snapshot != NULL ? snapshot_ref(w->snapshot) : NULL;
+	x->snapshot = snapshot_ref(w->snapshot);
 	x->started_us = clock_mono_us();
 	x->expected_len = -1;
 	x->method = cgi_var(req->envp, "REQUEST_METHOD").p;

@@ -6,6 +6,7 @@ fcgi_app_gpt_load_fcgi_SOURCES = \
 	fcgi-app/body.c \
 	fcgi-app/breaker.c \
 	fcgi-app/client.c \
+	fcgi-app/config.c \
 	fcgi-app/exchange.c \
 	fcgi-app/intake.c \
 	fcgi-app/main.c \

@@ -59,8 +59,10 @@ struct worker {
 	struct upstreams *upstreams;
 	struct intake *intake;                         /* NULL in plain CGI */
 	struct snapshot *snapshot;                     /* the newest this worker has seen */
+	bool asks_config;                              /* a newer one is on its way */
 	uint8_t auth_digest[SHA256_BYTES];             /* of AUTH_KEY, if it opens the proxy */
 	TAILQ_HEAD(exchange_list, exchange) exchanges; /* oldest first */
+	struct exchange_list awaiting;                 /* a newer configuration; config.c */
 	struct event *watch_timer;
 	struct event *tend_timer;
 	struct event *drain_timer;
@@ -79,13 +81,25 @@ struct worker {
 int worker_run(const struct conf *conf, int fd);
 /* Serves the one request of the environment and of stdin, answers on stdout. */
 int worker_run_cgi(const struct conf *conf);
-/* Makes w->snapshot at least `version`, if the pool has it. Failures are logged
- * and leave the old one. */
-void worker_reload(struct worker *w, uint64_t version);
 /* Called when an exchange has ended and is no longer in the list. */
 void worker_exchange_ended(struct worker *w);
 /* A row was spooled. */
 void worker_row_written(struct worker *w);
+
+/* ------------------------------------------------------------------ config.c */
+
+/* Reads the configuration. Failures are logged and leave w->snapshot as it was. */
+void config_load(struct worker *w);
+/* The version in force, without waiting for anything; 0: it cannot be told. */
+uint64_t config_newest(struct worker *w);
+/* Calls fn once w->snapshot is of this version or newer, or with there = false after two
+ * seconds; perhaps before it returns. The exchange may have ended by then, but must not
+ * have been freed. */
+void config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there));
+/* On a timer: looks for a newer configuration, and after those who wait. */
+void config_tick(struct worker *w);
+/* Nobody waits any more. */
+void config_close(struct worker *w);
 
 /* ------------------------------------------------------------------ client.c */
 
@@ -318,9 +332,16 @@ struct exchange {
 	struct snapshot *snapshot;
 	enum exchange_state state;
 	bool gate_held;
-	bool pool_pending; /* a pick is under way: do not free before it answers */
+	bool pool_pending; /* waits for the pool or the configuration: do not free before that */
 	bool ended;
 	TAILQ_ENTRY(exchange) link;
+
+	/* config.c */
+	uint64_t awaits_version;
+	int64_t awaits_since_us; /* mono */
+	void (*on_config)(struct exchange *x, bool there);
+	bool config_failed; /* has waited in vain: goes on with what there is */
+	TAILQ_ENTRY(exchange) await_link;
 
 	/* route.c */
 	const char *method;
@@ -446,8 +467,9 @@ void try_overdue(struct exchange *x);
 /* Finds group and access: fills the route's fields. ERR_…: what to answer. */
 enum err route(struct exchange *x, struct errinfo *info) MUST_CHECK;
 bool route_is_preflight(const struct exchange *x);
-/* Answers GET /proxy/{group}/api/integration/info; true when it was that. */
-bool route_integration(struct exchange *x);
+/* GET /proxy/{group}/api/integration/info. */
+bool route_is_integration(const struct exchange *x);
+void route_answer_integration(struct exchange *x);
 
 /* -------------------------------------------------------------------- body.c */
 

@@ -87,33 +87,6 @@ find_group(struct exchange *x, struct str name, struct errinfo *info)
 	return ERR_OK;
 }
 
-static void
-refresh(struct exchange *x, uint64_t version)
-{
-	worker_reload(x->w, version);
-	snapshot_unref(x->snapshot);
-	x->snapshot = snapshot_ref(x->w->snapshot);
-}
-
-/* Before anything is refused, what this worker knows is compared with what is in
- * force: the group or the key may be a second old. */
-static enum err
-find_group_fresh(struct exchange *x, struct str name, struct errinfo *info)
-{
-	enum err e = find_group(x, name, info);
-	uint64_t version;
-
-	if (e == ERR_OK || pool_version(x->w->pool, &version) != ERR_OK ||
-	    version <= x->snapshot->version)
-		return e;
-	refresh(x, version);
-	x->group = snapshot_group(x->snapshot, name);
-	if (x->snapshot->version < version)
-		return err_set(info, ERR_POOL, "a newer configuration cannot be read now");
-	info->text[0] = '\0';
-	return find_group(x, name, info);
-}
-
 enum err
 route(struct exchange *x, struct errinfo *info)
 {
@@ -147,7 +120,7 @@ route(struct exchange *x, struct errinfo *info)
 		break;
 	}
 	sha256(x->client_key, x->client_digest);
-	e = find_group_fresh(x, group, info);
+	e = find_group(x, group, info);
 	if (e != ERR_OK)
 		return e;
 	x->group = x->named->aggregate ? NULL : x->named;
@@ -182,14 +155,11 @@ answer_integration(struct exchange *x, struct str name, struct str query)
 	const struct group *g;
 	struct str key;
 	struct buf out;
-	uint64_t version;
 
 	if (!query_get(query, "key", x->arena, &key) || key.n == 0) {
 		answer_error(x, ERR_VALIDATION, "the query parameter key is missing", 0);
 		return;
 	}
-	if (pool_version(x->w->pool, &version) == ERR_OK && version > x->snapshot->version)
-		refresh(x, version);
 	g = snapshot_group(x->snapshot, name);
 	if (g == NULL) {
 		answer_error(x, ERR_NOT_FOUND, "there is no such group", 0);
@@ -204,19 +174,35 @@ answer_integration(struct exchange *x, struct str name, struct str query)
 	buf_done(&out);
 }
 
-bool
-route_integration(struct exchange *x)
+static bool
+integration_target(const struct exchange *x, struct str *ret_group, struct str *ret_query)
 {
 	struct cgi_target target;
-	struct str group;
 	struct str rest;
 
+	if (cgi_target(x->req->envp, &target, NULL) != ERR_OK)
+		return false;
+	*ret_query = target.query;
+	return split_path(target.path, ret_group, &rest) && str_is(rest, INTEGRATION);
+}
+
+bool
+route_is_integration(const struct exchange *x)
+{
+	struct str group;
+	struct str query;
+
 	/* Hardly ever: the cheap question first. */
-	if (!str_contains(cgi_var(x->req->envp, "REQUEST_URI"), INTEGRATION))
-		return false;
-	if (cgi_target(x->req->envp, &target, NULL) != ERR_OK ||
-	    !split_path(target.path, &group, &rest) || !str_is(rest, INTEGRATION))
-		return false;
-	answer_integration(x, group, target.query);
-	return true;
+	return str_contains(cgi_var(x->req->envp, "REQUEST_URI"), INTEGRATION) &&
+	       integration_target(x, &group, &query);
+}
+
+void
+route_answer_integration(struct exchange *x)
+{
+	struct str group;
+	struct str query;
+
+	if (integration_target(x, &group, &query))
+		answer_integration(x, group, query);
 }

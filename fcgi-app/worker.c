@@ -36,34 +36,7 @@
 #define MALLOC_TRIM_BYTES (32 * 1024 * 1024)
 #define MALLOC_MMAP_BYTES (4 * 1024 * 1024)
 
-/* --- configuration --- */
-
-void
-worker_reload(struct worker *w, uint64_t version)
-{
-	struct errinfo info = {""};
-	struct snapshot *s = NULL;
-	uint64_t got = 0;
-	struct buf text;
-	enum err e;
-
-	if (w->snapshot != NULL && w->snapshot->version >= version)
-		return;
-	buf_init(&text, LIMIT_SNAPSHOT);
-	e = pool_snapshot_get(w->pool, &text, &got);
-	if (e == ERR_OK)
-		e = snapshot_parse(buf_view(&text), &s, &info);
-	if (e != ERR_OK) {
-		log_error("configuration version %llu cannot be loaded: %s",
-			  (unsigned long long)version, err_text(&info, e));
-	} else {
-		s->version = got;
-		snapshot_unref(w->snapshot);
-		w->snapshot = s;
-		log_debug("configuration version %llu is in force", (unsigned long long)got);
-	}
-	buf_done(&text);
-}
+/* --- the pool's contents --- */
 
 /* The pool may be empty (first start, another boot): then it is filled from the DB
  * before anything is served. And the first process of a node asks the DB whether the
@@ -171,18 +144,6 @@ worker_row_written(struct worker *w)
 
 /* --- timers --- */
 
-/* A request would load it too; but Redis may be away by then. */
-static void
-look_for_news(struct worker *w)
-{
-	struct pool_away away;
-	uint64_t version;
-
-	pool_away(w->pool, &away);
-	if (!away.away && pool_version(w->pool, &version) == ERR_OK)
-		worker_reload(w, version);
-}
-
 /* Watching a client costs two system calls, so only exchanges that last are. They
  * are the oldest: from the newest back, up to the first that is watched. */
 static void
@@ -202,7 +163,7 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 			break;
 		client_watch(&x->req->client);
 	}
-	look_for_news(w);
+	config_tick(w);
 }
 
 static void
@@ -383,7 +344,7 @@ open_all(struct worker *w, struct errinfo *info)
 	if (w->conf->auth_key != NULL)
 		sha256(str_of(w->conf->auth_key), w->auth_digest);
 	if (e == ERR_OK)
-		worker_reload(w, 1);
+		config_load(w);
 	if (e == ERR_OK && w->snapshot == NULL)
 		e = err_set(info, ERR_POOL, "the pool holds no configuration");
 	return e;
@@ -395,8 +356,8 @@ close_all(struct worker *w)
 	spool_close(w->spool);
 	counters_close(w->counters);
 	gate_close(w->gate);
+	pool_close(w->pool); /* may answer once more */
 	snapshot_unref(w->snapshot);
-	pool_close(w->pool);
 	crypt_free(w->crypt);
 }
 
@@ -405,6 +366,7 @@ start_afresh(struct worker *w, const struct conf *conf, bool stays)
 {
 	*w = (struct worker){.conf = conf, .stays = stays};
 	TAILQ_INIT(&w->exchanges);
+	TAILQ_INIT(&w->awaiting);
 }
 
 /* false: told to end meanwhile. */
@@ -481,6 +443,7 @@ worker_close(struct worker *w)
 	free_event(w->signals);
 	if (signal_fd >= 0)
 		close(signal_fd);
+	config_close(w);
 	upstreams_free(w->upstreams);
 	breakers_free(w->breakers);
 	spool_close(w->spool);
@@ -543,6 +506,7 @@ worker_run_cgi(const struct conf *conf)
 	exchange_start(&w, request_cgi(conf, environ));
 	upstreams_run(w.upstreams);
 	if (!TAILQ_EMPTY(&w.exchanges)) {
+		w.watch_timer = every(&w, WATCH_AFTER_MS, on_watch);
 		client_watch(&TAILQ_FIRST(&w.exchanges)->req->client);
 		event_base_dispatch(w.base);
 	}

@@ -89,6 +89,12 @@ pool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version)
 }
 
 void
+pool_snapshot_ask(struct pool *p, snapshot_fn fn, void *arg)
+{
+	p->store->snapshot_ask(p, fn, arg);
+}
+
+void
 pool_pick(struct pool *p, const struct pick_query *q, pick_fn fn, void *arg)
 {
 	p->store->pick(p, q, fn, arg);

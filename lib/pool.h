@@ -72,6 +72,9 @@ enum err pool_version(struct pool *p, uint64_t *ret) MUST_CHECK;
 enum err pool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force)
     MUST_CHECK;
 enum err pool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version) MUST_CHECK;
+/* The same with a callback, for the hot path. text: borrowed during the callback. */
+typedef void (*snapshot_fn)(void *arg, enum err e, struct str text, uint64_t version);
+void pool_snapshot_ask(struct pool *p, snapshot_fn fn, void *arg);
 
 /* --- the hot path --- */
 struct pick_query {

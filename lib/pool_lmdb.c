@@ -446,6 +446,7 @@ static const struct pool_store store = {
     .version = lmdb_version,
     .snapshot_put = lmdb_snapshot_put,
     .snapshot_get = lmdb_snapshot_get,
+    .snapshot_ask = lmdb_snapshot_ask,
     .pick = lmdb_pick,
     .turn = lmdb_turn,
     .report = lmdb_report,

@@ -169,6 +169,7 @@ enum err lmdb_version(struct pool *p, uint64_t *ret);
 int lmdb_version_get(struct pool_lmdb *p, MDB_txn *txn, uint64_t *ret) MUST_CHECK;
 enum err lmdb_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force);
 enum err lmdb_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version);
+void lmdb_snapshot_ask(struct pool *p, snapshot_fn fn, void *arg);
 
 void lmdb_pick(struct pool *p, const struct pick_query *q, pick_fn fn, void *arg);
 void lmdb_turn(struct pool *p, int64_t group_id, turn_fn fn, void *arg);

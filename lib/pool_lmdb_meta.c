@@ -224,3 +224,16 @@ lmdb_snapshot_get(struct pool *pool, struct buf *out, uint64_t *ret_version)
 		*ret_version = version;
 	return e;
 }
+
+void
+lmdb_snapshot_ask(struct pool *pool, snapshot_fn fn, void *arg)
+{
+	uint64_t version = 0;
+	struct buf text;
+	enum err e;
+
+	buf_init(&text, LIMIT_SNAPSHOT);
+	e = lmdb_snapshot_get(pool, &text, &version);
+	fn(arg, e, buf_view(&text), version);
+	buf_done(&text);
+}

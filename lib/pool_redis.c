@@ -156,11 +156,9 @@ rpool_close(struct pool *pool)
 		rpool_away_close(p->away);
 	rpool_loop_free(p->loop);
 	rpool_away_free(p->away);
-	for (size_t i = 0; i < ARRAY_LEN(p->conn); i++) {
-		if (p->conn[i].c != NULL)
-			redisFree(p->conn[i].c);
-		pthread_mutex_destroy(&p->conn[i].lock);
-	}
+	if (p->conn.c != NULL)
+		redisFree(p->conn.c);
+	pthread_mutex_destroy(&p->conn.lock);
 	for (size_t i = 0; i < SCRIPT__MAX; i++)
 		buf_done(&p->text[i]);
 	pthread_mutex_destroy(&p->address_lock);
@@ -203,6 +201,7 @@ static const struct pool_store store = {
     .version = rpool_version,
     .snapshot_put = rpool_snapshot_put,
     .snapshot_get = rpool_snapshot_get,
+    .snapshot_ask = rpool_snapshot_ask,
     .pick = rpool_pick,
     .turn = rpool_turn,
     .report = rpool_report,
@@ -237,8 +236,7 @@ pool_redis_open(const struct conf *conf, struct pool **ret, struct errinfo *info
 	p->pool.store = &store;
 	buf_init(&p->warning, WARNING_MAX);
 	pthread_mutex_init(&p->address_lock, NULL);
-	for (size_t i = 0; i < ARRAY_LEN(p->conn); i++)
-		pthread_mutex_init(&p->conn[i].lock, NULL);
+	pthread_mutex_init(&p->conn.lock, NULL);
 	e = rpool_dsn_parse(conf->redis_dsn, &p->dsn, info);
 	if (e == ERR_OK)
 		e = rpool_connect(p, info);

@@ -22,13 +22,12 @@
 /* How long one command may take; larger than the longest script. */
 #define REDIS_COMMAND_MS 2000
 #define REDIS_CONNECT_MS 2000
-/* Of the loop's blocking connection. */
-#define REDIS_LOOP_MS 300
 /* A server that has not answered the loop for so long is away. Looked at every
  * REDIS_TICK_MS, so that no request waits longer than both together. */
 #define REDIS_AWAY_MS 500
 #define REDIS_TICK_MS 250
-/* A blocking caller that waited in vain is refused at once for so long. */
+/* A blocking caller that waited in vain for so long is refused at once for a while. */
+#define REDIS_HUNG_MS  300
 #define REDIS_PAUSE_MS 500
 
 enum script {
@@ -75,7 +74,7 @@ struct pool_redis {
 	/* SCRIPT LOAD's argument and answer; constant once the pool is open. */
 	struct buf text[SCRIPT__MAX];
 	char sha[SCRIPT__MAX][41];
-	struct redis_conn conn[2]; /* of all threads but the loop, and of the loop */
+	struct redis_conn conn; /* of all threads but the loop */
 	pthread_mutex_t address_lock;
 	/* The numeric address that was reached last: the loop must not resolve. */
 	char address[INET6_ADDRSTRLEN + 16];
@@ -161,9 +160,13 @@ typedef void (*loop_fn)(void *arg, enum err e, const redisReply *r);
 struct redis_loop *rpool_loop_new(struct pool_redis *p, struct event_base *base) MUST_CHECK;
 /* Waits a moment for what was said and not answered yet. */
 void rpool_loop_free(struct redis_loop *l); /* NULL is fine */
-/* Frees cmd. May call fn before it returns, when there is no connection. */
-void rpool_loop_eval(struct redis_loop *l, enum script script, struct buf *cmd, int type,
-		     loop_fn fn, void *arg);
+/* SCRIPT__MAX: no script. Frees cmd. May call fn before it returns, when there is no
+ * connection. */
+void rpool_loop_say(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn fn,
+		    void *arg);
+/* The same in the way that suits the calling thread; outside the loop it waits. */
+void rpool_say(struct pool_redis *p, enum script script, struct buf *cmd, int type, loop_fn fn,
+	       void *arg);
 /* Asks whether the pool is whole, to end the time away; again while it is not. */
 void rpool_loop_probe(struct redis_loop *l);
 /* Reads what has come about the version, without waiting for anything. */
@@ -223,6 +226,7 @@ enum err rpool_claim(struct pool *p, const char *installation, struct buf *ret_n
 enum err rpool_version(struct pool *p, uint64_t *ret);
 enum err rpool_snapshot_put(struct pool *p, uint64_t version, struct str text, bool force);
 enum err rpool_snapshot_get(struct pool *p, struct buf *out, uint64_t *ret_version);
+void rpool_snapshot_ask(struct pool *p, snapshot_fn fn, void *arg);
 
 enum err rpool_counts(struct pool *p, int64_t group_id, struct pool_counts *ret);
 enum err rpool_key_info(struct pool *p, int64_t key_id, struct key_info *ret);

@@ -254,7 +254,7 @@ say_kept(struct redis_away *a)
 			continue;
 		}
 		rpool_report_cmd(a->p, &k->r, &cmd);
-		rpool_loop_eval(a->p->loop, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_said, k);
+		rpool_loop_say(a->p->loop, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_said, k);
 	}
 }
 

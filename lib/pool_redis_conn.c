@@ -107,12 +107,6 @@ rpool_reply_err(const redisReply *r, int type)
 
 /* --- connecting; with the connection's lock --- */
 
-static struct redis_conn *
-my_conn(struct pool_redis *p)
-{
-	return &p->conn[rpool_in_loop(p)];
-}
-
 static void
 disconnect(struct redis_conn *k)
 {
@@ -125,13 +119,6 @@ static struct timeval
 timeval_of(int ms)
 {
 	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
-
-static void
-connect_address(struct pool_redis *p, struct redis_conn *k, const char *address, int ms)
-{
-	disconnect(k);
-	k->c = redisConnectWithTimeout(address, p->dsn.port, timeval_of(ms));
 }
 
 /* The host's addresses, one after the other, until one takes the connection. */
@@ -150,7 +137,8 @@ connect_host(struct pool_redis *p, struct redis_conn *k, struct errinfo *info)
 		if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof(address), NULL, 0,
 				NI_NUMERICHOST) != 0)
 			continue;
-		connect_address(p, k, address, REDIS_CONNECT_MS);
+		disconnect(k);
+		k->c = redisConnectWithTimeout(address, p->dsn.port, timeval_of(REDIS_CONNECT_MS));
 		if (k->c != NULL && k->c->err == 0) {
 			pthread_mutex_lock(&p->address_lock);
 			memcpy(p->address, address, sizeof(address));
@@ -162,37 +150,20 @@ connect_host(struct pool_redis *p, struct redis_conn *k, struct errinfo *info)
 	return ERR_OK;
 }
 
-static void
-connect_known(struct pool_redis *p, struct redis_conn *k)
-{
-	char address[sizeof(p->address)];
-
-	pthread_mutex_lock(&p->address_lock);
-	memcpy(address, p->address, sizeof(address));
-	pthread_mutex_unlock(&p->address_lock);
-	connect_address(p, k, address, REDIS_LOOP_MS);
-}
-
 static enum err
 connect_any(struct pool_redis *p, struct redis_conn *k, struct errinfo *info)
 {
-	bool in_loop = rpool_in_loop(p);
 	enum err e = ERR_OK;
 
 	disconnect(k);
 	if (p->dsn.host == NULL)
-		k->c = redisConnectUnixWithTimeout(
-		    p->dsn.path, timeval_of(in_loop ? REDIS_LOOP_MS : REDIS_CONNECT_MS));
-	else if (in_loop)
-		connect_known(p, k);
+		k->c = redisConnectUnixWithTimeout(p->dsn.path, timeval_of(REDIS_CONNECT_MS));
 	else
 		e = connect_host(p, k, info);
 	if (e == ERR_OK && (k->c == NULL || k->c->err != 0))
 		e = err_set(info, ERR_POOL, "REDIS_DSN: Redis cannot be reached: %s",
 			    k->c != NULL ? k->c->errstr : "no memory");
-	if (e == ERR_OK &&
-	    redisSetTimeout(k->c, timeval_of(in_loop ? REDIS_LOOP_MS : REDIS_COMMAND_MS)) !=
-		REDIS_OK)
+	if (e == ERR_OK && redisSetTimeout(k->c, timeval_of(REDIS_COMMAND_MS)) != REDIS_OK)
 		e = err_set(info, ERR_POOL, "REDIS_DSN: no time limit can be set");
 	return e;
 }
@@ -246,7 +217,7 @@ connect_conn(struct pool_redis *p, struct redis_conn *k, struct errinfo *info)
 enum err
 rpool_connect(struct pool_redis *p, struct errinfo *info)
 {
-	struct redis_conn *k = my_conn(p);
+	struct redis_conn *k = &p->conn;
 	enum err e;
 
 	pthread_mutex_lock(&k->lock);
@@ -300,10 +271,8 @@ say(struct pool_redis *p, struct redis_conn *k, const struct buf *cmd, redisRepl
 	if (atomic_load(&p->unreachable) || begun < k->retry_us)
 		return ERR_POOL;
 	e = exchange(p, k, cmd, ret);
-	if (e != ERR_OK && clock_mono_us() - begun >= REDIS_LOOP_MS * INT64_C(1000))
+	if (e != ERR_OK && clock_mono_us() - begun >= REDIS_HUNG_MS * INT64_C(1000))
 		k->retry_us = clock_mono_us() + REDIS_PAUSE_MS * INT64_C(1000);
-	if (e != ERR_OK && rpool_in_loop(p))
-		rpool_away_begin(p->away); /* the loop's own commands would find it out later */
 	return e == ERR_OK ? ERR_OK : ERR_POOL;
 }
 
@@ -322,7 +291,7 @@ settle(enum err e, int type, redisReply **r)
 enum err
 rpool_ask(struct pool_redis *p, struct buf *cmd, int type, redisReply **ret)
 {
-	struct redis_conn *k = my_conn(p);
+	struct redis_conn *k = &p->conn;
 	enum err e;
 
 	pthread_mutex_lock(&k->lock);
@@ -351,7 +320,7 @@ load(struct pool_redis *p, struct redis_conn *k, enum script script)
 enum err
 rpool_eval(struct pool_redis *p, enum script script, struct buf *cmd, int type, redisReply **ret)
 {
-	struct redis_conn *k = my_conn(p);
+	struct redis_conn *k = &p->conn;
 	enum err e;
 
 	pthread_mutex_lock(&k->lock);

@@ -11,18 +11,19 @@
 
 /* --- either way --- */
 
-/* Says the command the way that suits this thread; fn gets the answer. */
-static void
-eval(struct pool_redis *p, enum script script, struct buf *cmd, int type, loop_fn fn, void *arg)
+void
+rpool_say(struct pool_redis *p, enum script script, struct buf *cmd, int type, loop_fn fn,
+	  void *arg)
 {
 	redisReply *r = NULL;
 	enum err e;
 
 	if (rpool_in_loop(p)) {
-		rpool_loop_eval(p->loop, script, cmd, type, fn, arg);
+		rpool_loop_say(p->loop, script, cmd, type, fn, arg);
 		return;
 	}
-	e = rpool_eval(p, script, cmd, type, &r);
+	e = script == SCRIPT__MAX ? rpool_ask(p, cmd, type, &r)
+				  : rpool_eval(p, script, cmd, type, &r);
 	fn(arg, e, r);
 	if (r != NULL)
 		freeReplyObject(r);
@@ -115,7 +116,7 @@ rpool_pick(struct pool *pool, const struct pick_query *q, pick_fn fn, void *arg)
 	rpool_arg_int(&cmd, q->group_id);
 	for (size_t i = 0; i < q->n_not_these; i++)
 		rpool_arg_int(&cmd, q->not_these[i]);
-	eval(p, SCRIPT_PICK, &cmd, REDIS_REPLY_ARRAY, on_pick, new_pick_wait(p, q, fn, arg));
+	rpool_say(p, SCRIPT_PICK, &cmd, REDIS_REPLY_ARRAY, on_pick, new_pick_wait(p, q, fn, arg));
 }
 
 /* --- turn --- */
@@ -155,7 +156,7 @@ rpool_turn(struct pool *pool, int64_t group_id, turn_fn fn, void *arg)
 	*w = (struct turn_wait){p, in_loop ? group_id : 0, fn, arg};
 	rpool_script(p, &cmd, SCRIPT_TURN, 1);
 	rpool_arg_int(&cmd, group_id);
-	eval(p, SCRIPT_TURN, &cmd, REDIS_REPLY_INTEGER, on_turn, w);
+	rpool_say(p, SCRIPT_TURN, &cmd, REDIS_REPLY_INTEGER, on_turn, w);
 }
 
 /* --- report --- */
@@ -232,7 +233,7 @@ rpool_report(struct pool *pool, const struct report *r, report_fn fn, void *arg)
 	w = xmalloc(sizeof(*w));
 	*w = new;
 	rpool_report_cmd(p, r, &cmd);
-	eval(p, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_report, w);
+	rpool_say(p, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_report, w);
 	/* The client who hears the outcome next must not reach the pool before it, by way
 	 * of another worker. */
 	if (rpool_in_loop(p))

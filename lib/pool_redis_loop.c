@@ -6,9 +6,9 @@
  *
  * A connection that is lost, or whose oldest command is not answered in time, is
  * dropped: whoever waits gets ERR_POOL, Redis is away (pool_redis_away.c), and a new
- * one is tried with growing pauses. Being connected says little, since the kernel also
- * connects to a server that hangs: only when it has answered that the pool is whole it
- * is back.
+ * one is tried, at once and then with growing pauses. Being connected says little, since the kernel
+ * also connects to a server that hangs: only when it has answered that the pool is whole it is
+ * back.
  */
 #include "lib/pool_redis.h"
 #include "lib/clock.h"
@@ -91,8 +91,8 @@ lost(const redisAsyncContext *ac)
 	if (k == NULL)
 		return;
 	k->ac = NULL;
-	k->pause_ms = k->pause_ms == 0 ? PAUSE_MIN_MS : MIN(2 * k->pause_ms, PAUSE_MAX_MS);
 	k->next_us = now_us(l) + k->pause_ms * INT64_C(1000);
+	k->pause_ms = k->pause_ms == 0 ? PAUSE_MIN_MS : MIN(2 * k->pause_ms, PAUSE_MAX_MS);
 	if (k == &l->commands) {
 		atomic_store(&l->p->unreachable, true);
 		rpool_away_begin(l->p->away);
@@ -285,8 +285,9 @@ on_reply(redisAsyncContext *ac, void *reply, void *arg)
 	end_waiting(w, reply);
 }
 
-static void
-say(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn fn, void *arg)
+void
+rpool_loop_say(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn fn,
+	       void *arg)
 {
 	struct waiting *w = xcalloc(1, sizeof(*w));
 
@@ -301,13 +302,6 @@ say(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn
 	if (l->commands.ac == NULL || buf_err(&w->cmd) != ERR_OK ||
 	    !send_waiting(w, l->commands.ac))
 		end_waiting(w, NULL);
-}
-
-void
-rpool_loop_eval(struct redis_loop *l, enum script script, struct buf *cmd, int type, loop_fn fn,
-		void *arg)
-{
-	say(l, script, cmd, type, fn, arg);
 }
 
 /* An error is left to the loop, where the connection may be dropped. */
@@ -349,7 +343,7 @@ rpool_loop_probe(struct redis_loop *l)
 	rpool_arg(&cmd, STR("HMGET"));
 	rpool_arg(&cmd, STR("gptl:id"));
 	rpool_arg(&cmd, STR("complete"));
-	say(l, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_probe, l);
+	rpool_loop_say(l, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_probe, l);
 }
 
 /* --- the timer --- */
@@ -366,7 +360,7 @@ ask_version(struct redis_loop *l)
 	rpool_cmd(&cmd, 2);
 	rpool_arg(&cmd, STR("MGET"));
 	rpool_arg(&cmd, STR("gptl:version"));
-	say(l, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_version, l);
+	rpool_loop_say(l, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_version, l);
 }
 
 static void

@@ -7,6 +7,8 @@
 #include "lib/pool_redis.h"
 #include "lib/str.h"
 
+#include <stdlib.h>
+
 /* --- identity --- */
 
 enum err
@@ -146,6 +148,16 @@ rpool_snapshot_put(struct pool *pool, uint64_t version, struct str text, bool fo
 	return e == ERR_OK ? rpool_version(pool, &unused) : e;
 }
 
+static void
+snapshot_cmd(struct buf *cmd)
+{
+	buf_init(cmd, 128);
+	rpool_cmd(cmd, 3);
+	rpool_arg(cmd, STR("MGET"));
+	rpool_arg(cmd, STR("gptl:version"));
+	rpool_arg(cmd, STR("gptl:snapshot"));
+}
+
 enum err
 rpool_snapshot_get(struct pool *pool, struct buf *out, uint64_t *ret_version)
 {
@@ -154,11 +166,7 @@ rpool_snapshot_get(struct pool *pool, struct buf *out, uint64_t *ret_version)
 	struct buf cmd;
 	enum err e;
 
-	buf_init(&cmd, 128);
-	rpool_cmd(&cmd, 3);
-	rpool_arg(&cmd, STR("MGET"));
-	rpool_arg(&cmd, STR("gptl:version"));
-	rpool_arg(&cmd, STR("gptl:snapshot"));
+	snapshot_cmd(&cmd);
 	e = rpool_ask(p, &cmd, REDIS_REPLY_ARRAY, &r);
 	if (e != ERR_OK)
 		return e;
@@ -172,4 +180,34 @@ rpool_snapshot_get(struct pool *pool, struct buf *out, uint64_t *ret_version)
 	}
 	freeReplyObject(r);
 	return e;
+}
+
+struct snapshot_wait {
+	snapshot_fn fn;
+	void *arg;
+};
+
+static void
+on_snapshot(void *arg, enum err e, const redisReply *r)
+{
+	AUTO_FREE struct snapshot_wait *w = arg;
+
+	if (e == ERR_OK && r->elements != 2)
+		e = ERR_POOL;
+	if (e == ERR_OK)
+		w->fn(w->arg, e, rpool_text(r->element[1]), rpool_number(r->element[0]));
+	else
+		w->fn(w->arg, e, (struct str){NULL, 0}, 0);
+}
+
+void
+rpool_snapshot_ask(struct pool *pool, snapshot_fn fn, void *arg)
+{
+	struct pool_redis *p = redis_of(pool);
+	struct snapshot_wait *w = xmalloc(sizeof(*w));
+	struct buf cmd;
+
+	*w = (struct snapshot_wait){fn, arg};
+	snapshot_cmd(&cmd);
+	rpool_say(p, SCRIPT__MAX, &cmd, REDIS_REPLY_ARRAY, on_snapshot, w);
 }

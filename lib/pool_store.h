@@ -20,6 +20,7 @@ struct pool_store {
 	enum err (*version)(struct pool *p, uint64_t *ret);
 	enum err (*snapshot_put)(struct pool *p, uint64_t version, struct str text, bool force);
 	enum err (*snapshot_get)(struct pool *p, struct buf *out, uint64_t *ret_version);
+	void (*snapshot_ask)(struct pool *p, snapshot_fn fn, void *arg);
 	void (*pick)(struct pool *p, const struct pick_query *q, pick_fn fn, void *arg);
 	void (*turn)(struct pool *p, int64_t group_id, turn_fn fn, void *arg);
 	void (*report)(struct pool *p, const struct report *r, report_fn fn, void *arg);

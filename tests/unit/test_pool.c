@@ -85,9 +85,27 @@ test_identity(void **state)
 	assert_true(got.complete);
 }
 
+struct asked {
+	uint64_t version;
+	struct buf text;
+	int calls;
+};
+
+static void
+on_snapshot(void *arg, enum err e, struct str text, uint64_t version)
+{
+	struct asked *a = arg;
+
+	assert_int_equal(e, ERR_OK);
+	a->version = version;
+	buf_str(&a->text, text);
+	a->calls++;
+}
+
 static void
 expect_snapshot(struct pool *p, uint64_t version, struct str text)
 {
+	struct asked asked = {0};
 	struct buf got;
 	uint64_t v = 0;
 
@@ -96,6 +114,12 @@ expect_snapshot(struct pool *p, uint64_t version, struct str text)
 	assert_int_equal(v, version);
 	assert_true(str_eq(buf_view(&got), text));
 	buf_done(&got);
+	buf_init(&asked.text, LIMIT_SNAPSHOT);
+	pool_snapshot_ask(p, on_snapshot, &asked);
+	assert_int_equal(asked.calls, 1);
+	assert_int_equal(asked.version, version);
+	assert_true(str_eq(buf_view(&asked.text), text));
+	buf_done(&asked.text);
 	v = 0;
 	assert_int_equal(pool_version(p, &v), ERR_OK);
 	assert_int_equal(v, version);

@@ -378,6 +378,14 @@ test_loop(void **state)
 	expect_counts(o->pool, GROUP, 2, 0, 1, 0);
 }
 
+static void
+on_snapshot(void *arg, enum err e, struct str text, uint64_t version)
+{
+	assert_int_equal(e, ERR_OK);
+	assert_true(str_is(text, "y"));
+	*(uint64_t *)arg = version * 10;
+}
+
 /* A configuration put elsewhere is known at once, without the loop waiting. */
 static void
 test_loop_hears_of_versions(void **state)
@@ -405,6 +413,10 @@ test_loop_hears_of_versions(void **state)
 		assert_int_equal(version, v);
 	}
 	assert_int_equal(loop_pick(o).p.version, 99);
+	pool_snapshot_ask(o->pool, on_snapshot, &version);
+	assert_int_equal(version, 99); /* the answer comes by the loop */
+	while (version != 990)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
 	pool_close(admin);
 }
 
