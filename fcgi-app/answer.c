@@ -22,23 +22,22 @@
 static bool
 is_ours_to_say(struct str name)
 {
-	static const char *const names[] = {"status",
-					    "content-length",
-					    "date",
-					    "server",
-					    "alt-svc",
-					    "x-sendfile",
-					    "x-lighttpd-send-file",
-					    "x-accel-redirect",
-					    "x-accel-buffering",
-					    "x-accel-charset",
-					    "x-accel-expires",
-					    "x-accel-limit-rate"};
+	static const struct str names[] = {
+	    STR_INIT("status"),
+	    STR_INIT("content-length"),
+	    STR_INIT("date"),
+	    STR_INIT("server"),
+	    STR_INIT("alt-svc"),
+	    STR_INIT("x-sendfile"),
+	    STR_INIT("x-lighttpd-send-file"),
+	    STR_INIT("x-accel-redirect"),
+	    STR_INIT("x-accel-buffering"),
+	    STR_INIT("x-accel-charset"),
+	    STR_INIT("x-accel-expires"),
+	    STR_INIT("x-accel-limit-rate"),
+	};
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_iis(name, names[i]))
-			return true;
-	return header_is_hop_by_hop(name);
+	return str_iamong(name, names, ARRAY_LEN(names)) || header_is_hop_by_hop(name);
 }
 
 static bool

@@ -23,6 +23,7 @@
 #define RECORD_CONTENT_MAX 65528
 /* The most that may wait for a client: an edited model list and its head. */
 #define CLIENT_OUT_MAX (2 * (size_t)LIMIT_MODEL_LIST)
+#define OUT_USUAL      1024 /* a head and a short answer */
 
 void
 client_init(struct client *c, int fd, uint16_t request_id, bool plain)
@@ -223,6 +224,8 @@ client_put(struct client *c, struct str bytes)
 {
 	unsigned char h[FCGI_HEADER_LEN];
 
+	if (c->out.p == NULL)
+		buf_reserve(&c->out, OUT_USUAL);
 	while (bytes.n > 0 && !c->gone) {
 		size_t n = MIN(bytes.n, RECORD_CONTENT_MAX);
 

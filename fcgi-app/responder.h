@@ -259,7 +259,7 @@ struct call {
 
 	/* upstream.c's own */
 	struct upstreams *owner;
-	void *easy; /* CURL; NULL when not under way */
+	struct handle *handle; /* NULL when not under way */
 	int64_t body_len;
 	int64_t body_at; /* bytes handed to libcurl so far */
 	size_t head_bytes;

@@ -17,9 +17,11 @@ redacted(struct exchange *x, struct str text, size_t max)
 
 	if (text.n == 0)
 		return (struct str){NULL, 0};
+	text.n = MIN(text.n, max);
+	if (!redact_finds(text, secrets, ARRAY_LEN(secrets)))
+		return arena_str(x->arena, text);
 	buf_init(&out, 2 * max + 1024);
-	buf_reserve(&out, MIN(text.n, max));
-	redact(&out, (struct str){text.p, MIN(text.n, max)}, secrets, ARRAY_LEN(secrets));
+	redact(&out, text, secrets, ARRAY_LEN(secrets));
 	s = arena_str(x->arena, buf_view(&out));
 	buf_done(&out);
 	return s;

@@ -61,26 +61,25 @@ choose_upstream(struct exchange *x, uint64_t turn)
 static bool
 stays_here(struct str name)
 {
-	static const char *const names[] = {"host",
-					    "content-length",
-					    "content-type",
-					    "expect",
-					    "authorization",
-					    "x-api-key",
-					    "x-goog-api-key",
-					    "api-key",
-					    "proxy",
-					    "forwarded",
-					    "x-forwarded-for",
-					    "x-forwarded-host",
-					    "x-forwarded-proto",
-					    "x-forwarded-server",
-					    "x-real-ip"};
+	static const struct str names[] = {
+	    STR_INIT("host"),
+	    STR_INIT("content-length"),
+	    STR_INIT("content-type"),
+	    STR_INIT("expect"),
+	    STR_INIT("authorization"),
+	    STR_INIT("x-api-key"),
+	    STR_INIT("x-goog-api-key"),
+	    STR_INIT("api-key"),
+	    STR_INIT("proxy"),
+	    STR_INIT("forwarded"),
+	    STR_INIT("x-forwarded-for"),
+	    STR_INIT("x-forwarded-host"),
+	    STR_INIT("x-forwarded-proto"),
+	    STR_INIT("x-forwarded-server"),
+	    STR_INIT("x-real-ip"),
+	};
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_is(name, names[i]))
-			return true;
-	return header_is_hop_by_hop(name);
+	return str_iamong(name, names, ARRAY_LEN(names)) || header_is_hop_by_hop(name);
 }
 
 /* "HTTP_X_FOO=v" is the header x-foo: CGI keeps neither case nor '_' from '-'. */

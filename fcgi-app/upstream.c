@@ -3,7 +3,8 @@
  * Requests to providers: one libcurl multi handle, driven by its socket and timer
  * callbacks from the event loop. Handles are kept and used again; options that
  * never change are set once, those of a call are all set anew, so that nothing of
- * one request can reach the next.
+ * one request can reach the next. Left out are only those, costly for libcurl to
+ * set, that are seen to have that value already (struct handle).
  *
  * libcurl calls back from inside curl_multi_socket_action(); nothing here calls
  * into the multi handle from there. What a callback decides (stop, pause) is its
@@ -35,13 +36,20 @@ struct parsed_url {
 	char url[];
 };
 
+struct handle {
+	CURL *easy;
+	const CURLU *url; /* of CURLOPT_CURLU and CURLOPT_URL; NULL: set anew */
+	bool direct;      /* without a proxy */
+	bool anonymous;   /* without user and password */
+};
+
 struct upstreams {
 	struct worker *w;
 	CURLM *multi;
 	CURLSH *share; /* TLS sessions, so that a new connection resumes an old one's */
 	struct sockets *sockets;
 	struct event *timer;
-	CURL *kept[HANDLES_KEPT];
+	struct handle *kept[HANDLES_KEPT];
 	int n_kept;
 	bool started; /* something was added since libcurl last ran */
 	struct parsed_url *parsed;
@@ -116,7 +124,7 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	if (line.n == 0) {
 		long status = 0;
 
-		curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(c->handle->easy, CURLINFO_RESPONSE_CODE, &status);
 		if (status < 200)
 			return n;
 		c->status = (int)status;
@@ -197,13 +205,15 @@ on_seek(void *arg, curl_off_t offset, int origin)
 
 #define SET(easy, option, value) check(curl_easy_setopt(easy, option, value) == CURLE_OK)
 
-static CURL *
+static struct handle *
 handle_new(struct upstreams *u)
 {
+	struct handle *h = xcalloc(1, sizeof(*h));
 	CURL *easy = curl_easy_init();
 	const char *ca = u->w->conf->upstream_ca_file;
 
 	check(easy != NULL);
+	h->easy = easy;
 	SET(easy, CURLOPT_NOSIGNAL, 1L);
 	SET(easy, CURLOPT_SHARE, u->share);
 	SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -227,27 +237,36 @@ handle_new(struct upstreams *u)
 		SET(easy, CURLOPT_CAINFO, ca);
 		SET(easy, CURLOPT_PROXY_CAINFO, ca);
 	}
-	return easy;
+	return h;
 }
 
-static CURL *
+static struct handle *
 handle_take(struct upstreams *u)
 {
 	return u->n_kept > 0 ? u->kept[--u->n_kept] : handle_new(u);
 }
 
 static void
-handle_give_back(struct upstreams *u, CURL *easy)
+handle_free(struct handle *h)
 {
+	curl_easy_cleanup(h->easy);
+	free(h);
+}
+
+static void
+handle_give_back(struct upstreams *u, struct handle *h)
+{
+	CURL *easy = h->easy;
+
 	/* Nothing of the call may be reached through it any more. */
 	SET(easy, CURLOPT_PRIVATE, NULL);
 	SET(easy, CURLOPT_HTTPHEADER, NULL);
 	SET(easy, CURLOPT_POSTFIELDS, NULL);
 	SET(easy, CURLOPT_ERRORBUFFER, NULL);
 	if (u->n_kept < HANDLES_KEPT)
-		u->kept[u->n_kept++] = easy;
+		u->kept[u->n_kept++] = h;
 	else
-		curl_easy_cleanup(easy);
+		handle_free(h);
 }
 
 /* --- a call's options --- */
@@ -353,19 +372,45 @@ parsed_free(struct upstreams *u)
  * though, is asked for a plain http URL in absolute form (RFC 9112, 3.2.2), which
  * libcurl must put together itself: only it knows whether the proxy is used. */
 static void
-set_target(CURL *easy, struct call *c, bool by_proxy)
+set_target(struct handle *h, struct call *c, bool by_proxy)
 {
 	bool absolute = by_proxy && strncmp(c->url, "http://", 7) == 0;
+	CURLU *url = absolute ? NULL : parsed_url(c->owner, c->url);
+	CURL *easy = h->easy;
 
-	SET(easy, CURLOPT_CURLU, absolute ? NULL : parsed_url(c->owner, c->url));
+	if (url == NULL || url != h->url)
+		SET(easy, CURLOPT_CURLU, url);
 	if (absolute) {
 		SET(easy, CURLOPT_URL,
 		    arena_printf(c->arena, "%.*s%s", (int)strlen(c->url) - 1, c->url, c->target));
 		SET(easy, CURLOPT_REQUEST_TARGET, NULL);
 	} else {
-		SET(easy, CURLOPT_URL, c->url);
+		if (url == NULL || url != h->url)
+			SET(easy, CURLOPT_URL, c->url);
 		SET(easy, CURLOPT_REQUEST_TARGET, c->target);
 	}
+	h->url = url;
+}
+
+static void
+set_proxy(struct handle *h, const struct proxy_choice *proxy)
+{
+	bool direct = proxy->url[0] == '\0';
+
+	if (direct && h->direct)
+		return;
+	SET(h->easy, CURLOPT_PROXY, proxy->url);
+	SET(h->easy, CURLOPT_NOPROXY, proxy->except);
+	h->direct = direct;
+}
+
+static void
+set_user(struct handle *h, const char *userinfo)
+{
+	if (userinfo == NULL && h->anonymous)
+		return;
+	SET(h->easy, CURLOPT_USERPWD, userinfo);
+	h->anonymous = userinfo == NULL;
 }
 
 void
@@ -373,10 +418,11 @@ upstream_start(struct upstreams *u, struct call *c)
 {
 	struct proxy_choice proxy =
 	    proxy_choose(u->w->conf, c->opt, (struct str){c->url, strlen(c->url) - 1}, c->arena);
-	CURL *easy = handle_take(u);
+	struct handle *h = handle_take(u);
+	CURL *easy = h->easy;
 
 	c->owner = u;
-	c->easy = easy;
+	c->handle = h;
 	c->status = 0;
 	c->error[0] = '\0';
 	c->head_bytes = 0;
@@ -387,11 +433,10 @@ upstream_start(struct upstreams *u, struct call *c)
 	SET(easy, CURLOPT_ERRORBUFFER, c->error);
 	SET(easy, CURLOPT_HEADERDATA, c);
 	SET(easy, CURLOPT_WRITEDATA, c);
-	SET(easy, CURLOPT_PROXY, proxy.url);
-	SET(easy, CURLOPT_NOPROXY, proxy.except);
-	set_target(easy, c, strncmp(proxy.url, "http", 4) == 0);
+	set_proxy(h, &proxy);
+	set_target(h, c, strncmp(proxy.url, "http", 4) == 0);
 	SET(easy, CURLOPT_HTTPHEADER, header_list(c));
-	SET(easy, CURLOPT_USERPWD, c->userinfo);
+	set_user(h, c->userinfo);
 	SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->opt->connect_timeout_s * 1000);
 	SET(easy, CURLOPT_MAXAGE_CONN, (long)c->opt->idle_conn_timeout_s);
 	set_body(easy, c);
@@ -402,22 +447,22 @@ upstream_start(struct upstreams *u, struct call *c)
 void
 upstream_cancel(struct call *c)
 {
-	CURL *easy = c->easy;
+	struct handle *h = c->handle;
 
-	if (easy == NULL)
+	if (h == NULL)
 		return;
-	curl_multi_remove_handle(c->owner->multi, easy);
-	c->easy = NULL;
-	handle_give_back(c->owner, easy);
+	curl_multi_remove_handle(c->owner->multi, h->easy);
+	c->handle = NULL;
+	handle_give_back(c->owner, h);
 }
 
 void
 upstream_resume(struct call *c)
 {
-	if (c->easy == NULL)
+	if (c->handle == NULL)
 		return;
 	/* May call on_data at once. */
-	(void)curl_easy_pause(c->easy, CURLPAUSE_CONT);
+	(void)curl_easy_pause(c->handle->easy, CURLPAUSE_CONT);
 	c->owner->started = true;
 }
 
@@ -429,10 +474,10 @@ upstream_progress(const struct call *c, bool *ret_written, int64_t *ret_sending_
 
 	*ret_written = false;
 	*ret_sending_since_us = -1;
-	if (c->easy == NULL)
+	if (c->handle == NULL)
 		return;
-	curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &sending);
-	curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+	curl_easy_getinfo(c->handle->easy, CURLINFO_PRETRANSFER_TIME_T, &sending);
+	curl_easy_getinfo(c->handle->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
 	if (sending > 0)
 		*ret_sending_since_us = sending;
 	*ret_written = sending > 0 && uploaded >= c->body_len;
@@ -452,8 +497,8 @@ end_of(const struct call *c, CURLcode rc)
 		return CALL_COMPLETE;
 	if (c->stopped)
 		return CALL_STOPPED;
-	curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-	curl_easy_getinfo(c->easy, CURLINFO_REQUEST_SIZE, &sent);
+	curl_easy_getinfo(c->handle->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	curl_easy_getinfo(c->handle->easy, CURLINFO_REQUEST_SIZE, &sent);
 	if (c->head_done || (ready > 0 && sent > 0))
 		return CALL_BROKEN;
 	return rc == CURLE_OPERATION_TIMEDOUT ? CALL_TOO_SLOW_CONNECT : CALL_NOT_SENT;
@@ -466,20 +511,21 @@ collect_ended(struct upstreams *u)
 	int left;
 
 	while ((m = curl_multi_info_read(u->multi, &left)) != NULL) {
-		CURL *easy = m->easy_handle;
 		CURLcode rc = m->data.result;
 		struct call *c = NULL;
+		struct handle *h;
 		enum call_end end;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &c);
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &c);
+		h = c->handle;
 		end = end_of(c, rc);
 		if (rc != CURLE_OK && c->error[0] == '\0')
 			(void)snprintf(c->error, sizeof(c->error), "%s", curl_easy_strerror(rc));
-		curl_multi_remove_handle(u->multi, easy);
-		c->easy = NULL;
-		handle_give_back(u, easy);
+		curl_multi_remove_handle(u->multi, h->easy);
+		c->handle = NULL;
+		handle_give_back(u, h);
 		c->on_done(c, end);
 	}
 }
@@ -549,7 +595,7 @@ upstreams_free(struct upstreams *u)
 	if (u == NULL)
 		return;
 	while (u->n_kept > 0)
-		curl_easy_cleanup(u->kept[--u->n_kept]);
+		handle_free(u->kept[--u->n_kept]);
 	curl_multi_cleanup(u->multi);
 	curl_share_cleanup(u->share);
 	parsed_free(u);

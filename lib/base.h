@@ -52,7 +52,11 @@ struct str {
 	size_t n;
 };
 
-#define STR(lit)   ((struct str){(lit), sizeof(lit) - 1})
+#define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
+#define STR_INIT(lit)                                                                              \
+	{                                                                                          \
+		(lit), sizeof(lit) - 1                                                             \
+	} /* of a static table's entry */
 #define STR_FMT    "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p
 

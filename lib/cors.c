@@ -30,22 +30,26 @@ is_named(const struct conf *conf, struct str origin)
 bool
 cors_allows(const struct conf *conf, char *const *envp)
 {
-	struct str origin = cgi_var(envp, "HTTP_ORIGIN");
+	struct str origin;
 
-	return conf->enable_cors && origin.n > 0 && header_value_valid(origin) &&
+	if (!conf->enable_cors)
+		return false;
+	origin = cgi_var(envp, "HTTP_ORIGIN");
+	return origin.n > 0 && header_value_valid(origin) &&
 	       (is_named(conf, origin) || str_listed(str_of(conf->allowed_origins), STR("*")));
 }
 
 void
 cors_fields(const struct conf *conf, char *const *envp, struct buf *out)
 {
-	struct str origin = cgi_var(envp, "HTTP_ORIGIN");
+	struct str origin;
 
 	if (!conf->enable_cors)
 		return;
 	field(out, "Vary", STR("Origin"));
 	if (!cors_allows(conf, envp))
 		return;
+	origin = cgi_var(envp, "HTTP_ORIGIN");
 	field(out, "Access-Control-Allow-Origin", origin);
 	if (conf->allow_credentials && is_named(conf, origin))
 		field(out, "Access-Control-Allow-Credentials", STR("true"));

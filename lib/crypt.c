@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -50,13 +51,36 @@ struct cached {
 };
 _Static_assert(sizeof(struct cached) == 80, "the cache file has no padding");
 
+/* Each thread keeps its context: making one costs as much as a short digest. */
 static EVP_MD *sha256_md;
+static pthread_key_t sha256_context;
+
+static void
+free_context(void *context)
+{
+	EVP_MD_CTX_free(context);
+}
 
 static void
 fetch_sha256(void)
 {
 	sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
 	check(sha256_md != NULL);
+	check(pthread_key_create(&sha256_context, free_context) == 0);
+}
+
+static EVP_MD_CTX *
+my_context(void)
+{
+	EVP_MD_CTX *context = pthread_getspecific(sha256_context);
+
+	if (context == NULL) {
+		context = EVP_MD_CTX_new();
+		check(context != NULL);
+		check(EVP_DigestInit_ex2(context, sha256_md, NULL) == 1);
+		check(pthread_setspecific(sha256_context, context) == 0);
+	}
+	return context;
 }
 
 void
@@ -64,8 +88,13 @@ sha256(struct str data, uint8_t ret[SHA256_BYTES])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+	EVP_MD_CTX *context;
+
 	pthread_once(&once, fetch_sha256);
-	check(EVP_Digest(data.p, data.n, ret, NULL, sha256_md, NULL) == 1);
+	context = my_context();
+	check(EVP_DigestInit_ex2(context, NULL, NULL) == 1);
+	check(EVP_DigestUpdate(context, data.p, data.n) == 1);
+	check(EVP_DigestFinal_ex(context, ret, NULL) == 1);
 }
 
 bool
@@ -103,18 +132,36 @@ random_bytes(void *p, size_t n)
 
 /* Random bytes for ids, which are no secrets: a system call for every 64 of them. A
  * forked child must not go on with its parent's. */
+static atomic_uint forks;
+
+static void
+forked(void)
+{
+	forks++;
+}
+
+static void
+watch_forks(void)
+{
+	check(pthread_atfork(NULL, NULL, forked) == 0);
+}
+
 static void
 id_bytes(uint8_t ret[8])
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static _Thread_local struct {
-		pid_t pid;
+		unsigned int forks; /* one more than there were: 0 is never */
 		size_t used;
 		uint8_t bytes[512];
 	} stock;
+	unsigned int now;
 
-	if (stock.pid != getpid() || stock.used == sizeof(stock.bytes)) {
+	pthread_once(&once, watch_forks);
+	now = atomic_load_explicit(&forks, memory_order_relaxed) + 1;
+	if (stock.forks != now || stock.used == sizeof(stock.bytes)) {
 		random_bytes(stock.bytes, sizeof(stock.bytes));
-		stock.pid = getpid();
+		stock.forks = now;
 		stock.used = 0;
 	}
 	memcpy(ret, stock.bytes + stock.used, 8);

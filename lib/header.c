@@ -33,7 +33,7 @@ headers_remove(struct headers *h, struct str name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++)
-		if (!str_ieq(h->v[i].name, name))
+		if (h->v[i].name.n != name.n || !str_ieq(h->v[i].name, name))
 			h->v[kept++] = h->v[i];
 	h->n = kept;
 }
@@ -46,10 +46,10 @@ headers_set(struct headers *h, struct str name, struct str value)
 }
 
 bool
-headers_get(const struct headers *h, const char *name, struct str *ret)
+headers_find(const struct headers *h, struct str name, struct str *ret)
 {
 	for (size_t i = 0; i < h->n; i++) {
-		if (str_iis(h->v[i].name, name)) {
+		if (h->v[i].name.n == name.n && str_ieq(h->v[i].name, name)) {
 			*ret = h->v[i].value;
 			return true;
 		}
@@ -76,7 +76,7 @@ header_name_valid(struct str name)
 bool
 header_value_valid(struct str value)
 {
-	for (size_t i = 0; i < value.n; i++) {
+	for (size_t i = str_printable(value); i < value.n; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7F)
@@ -88,14 +88,13 @@ header_value_valid(struct str value)
 bool
 header_is_hop_by_hop(struct str name)
 {
-	static const char *const names[] = {"connection",    "keep-alive",        "te",
-					    "trailer",       "transfer-encoding", "upgrade",
-					    "http2-settings"};
+	static const struct str names[] = {
+	    STR_INIT("connection"),     STR_INIT("keep-alive"),        STR_INIT("te"),
+	    STR_INIT("trailer"),        STR_INIT("transfer-encoding"), STR_INIT("upgrade"),
+	    STR_INIT("http2-settings"),
+	};
 
 	if (name.n > 6 && str_iis((struct str){name.p, 6}, "proxy-"))
 		return true;
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (str_iis(name, names[i]))
-			return true;
-	return false;
+	return str_iamong(name, names, ARRAY_LEN(names));
 }

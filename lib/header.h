@@ -28,7 +28,13 @@ void headers_add(struct headers *h, struct str name, struct str value);
 void headers_set(struct headers *h, struct str name, struct str value);
 void headers_remove(struct headers *h, struct str name);
 /* The first field's value; false when there is none. */
-bool headers_get(const struct headers *h, const char *name, struct str *ret);
+bool headers_find(const struct headers *h, struct str name, struct str *ret);
+
+static inline bool
+headers_get(const struct headers *h, const char *name, struct str *ret)
+{
+	return headers_find(h, str_of(name), ret);
+}
 
 /* Token characters only (RFC 9110, 5.6.2). */
 bool header_name_valid(struct str name);

@@ -49,5 +49,7 @@ void redact_register(struct str secret);
 /* The most that n bytes become. */
 #define REDACT_GROWTH(n) (3 * (n) + 16)
 void redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra);
+/* Whether redact() would replace anything. */
+bool redact_finds(struct str text, const struct str *extra, size_t n_extra);
 
 #endif

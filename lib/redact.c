@@ -253,31 +253,57 @@ begins_with(bool table[256], const struct str *extra, size_t n_extra)
 			table[(unsigned char)extra[i].p[0]] = table['%'] = true;
 }
 
-void
-redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra)
+/* The next thing that is secret, from `at` on: its length, and where it starts. 0: there
+ * is none. With the lock. */
+static size_t
+next_secret(struct str text, size_t at, const bool here[256], const struct str *extra,
+	    size_t n_extra, size_t *ret_from)
 {
-	size_t copied = 0;
-	bool here[256];
-
-	pthread_rwlock_rdlock(&lock);
-	begins_with(here, extra, n_extra);
-	for (size_t at = 0; at < text.n; at++) {
-		size_t from = at;
+	for (; at < text.n; at++) {
 		size_t n = 0;
 
 		if (!here[(unsigned char)text.p[at]])
 			continue;
+		*ret_from = at;
 		if (n_extra > 0)
 			n = match_extra(extra, n_extra, text.p + at, text.n - at);
 		if (n == 0 && begins[(unsigned char)text.p[at]])
-			n = match(text, at, &from);
-		if (n == 0)
-			continue;
+			n = match(text, at, ret_from);
+		if (n > 0)
+			return n;
+	}
+	return 0;
+}
+
+void
+redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra)
+{
+	size_t copied = 0;
+	size_t from;
+	size_t n;
+	bool here[256];
+
+	pthread_rwlock_rdlock(&lock);
+	begins_with(here, extra, n_extra);
+	while ((n = next_secret(text, copied, here, extra, n_extra, &from)) > 0) {
 		buf_add(out, text.p + copied, from - copied);
 		buf_cstr(out, MASK);
 		copied = from + n;
-		at = copied - 1;
 	}
 	pthread_rwlock_unlock(&lock);
 	buf_str(out, str_from(text, copied));
+}
+
+bool
+redact_finds(struct str text, const struct str *extra, size_t n_extra)
+{
+	bool here[256];
+	size_t from;
+	size_t n;
+
+	pthread_rwlock_rdlock(&lock);
+	begins_with(here, extra, n_extra);
+	n = next_secret(text, 0, here, extra, n_extra, &from);
+	pthread_rwlock_unlock(&lock);
+	return n > 0;
 }

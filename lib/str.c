@@ -34,14 +34,6 @@ str_ieq(struct str a, struct str b)
 }
 
 bool
-str_starts(struct str s, const char *prefix)
-{
-	size_t n = strlen(prefix);
-
-	return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
-}
-
-bool
 str_ends(struct str s, const char *suffix)
 {
 	size_t n = strlen(suffix);

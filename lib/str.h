@@ -40,7 +40,28 @@ str_iis(struct str a, const char *b)
 	return a.n == s.n && str_ieq(a, s);
 }
 
-bool str_starts(struct str s, const char *prefix);
+/* Is `s` one of the list, case aside. */
+static inline bool
+str_iamong(struct str s, const struct str *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].n == s.n && str_ieq(list[i], s))
+			return true;
+	return false;
+}
+
+static inline bool
+str_starts_with(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}
+
+static inline bool
+str_starts(struct str s, const char *prefix)
+{
+	return str_starts_with(s, str_of(prefix));
+}
+
 bool str_ends(struct str s, const char *suffix);
 bool str_contains(struct str s, const char *needle);
 /* `needle` in lower case; ASCII letters of s compare without case. */

@@ -443,13 +443,10 @@ feed_encoded(struct usage_scan *s, const uint8_t *p, size_t n)
 
 /* --- from outside --- */
 
-struct usage_scan *
-usage_new(const struct usage_names *names, enum usage_form form)
+static void
+begin(struct usage_scan *s, const struct usage_names *names)
 {
-	struct usage_scan *s = xcalloc(1, sizeof(*s));
-
-	s->form = form;
-	s->found = (struct usage){-1, -1, -1};
+	*s = (struct usage_scan){.found = {-1, -1, -1}};
 	sse_init(&s->sse);
 	add_objects(s, names->objects);
 	add_list(s, names->prompt, USE_PROMPT);
@@ -457,6 +454,23 @@ usage_new(const struct usage_names *names, enum usage_form form)
 	add_list(s, names->cached, USE_CACHED);
 	add_list(s, names->prompt_parts, USE_PROMPT_PART);
 	add_list(s, names->completion_parts, USE_COMPLETION_PART);
+}
+
+/* This thread's last one as it was at its beginning: the next is mostly of the same
+ * names. */
+struct usage_scan *
+usage_new(const struct usage_names *names, enum usage_form form)
+{
+	static _Thread_local struct usage_scan fresh;
+	static _Thread_local const struct usage_names *fresh_names;
+	struct usage_scan *s = xmalloc(sizeof(*s));
+
+	if (fresh_names != names) {
+		begin(&fresh, names);
+		fresh_names = names;
+	}
+	*s = fresh;
+	s->form = form;
 	return s;
 }
 

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -323,6 +324,31 @@ uuid7_sorts_by_time(void **state)
 	clock_fake(0);
 }
 
+/* Ids are made out of a stock of random bytes, which a forked child has as well. */
+static void
+uuid7_of_a_forked_child_is_another(void **state)
+{
+	char ours[37];
+	char theirs[37] = "";
+	int fd[2];
+	pid_t child;
+
+	(void)state;
+	uuid7(ours); /* there is a stock now */
+	assert_int_equal(pipe(fd), 0);
+	child = fork();
+	if (child == 0) {
+		uuid7(theirs);
+		_exit(write(fd[1], theirs, sizeof(theirs)) == sizeof(theirs) ? 0 : 1);
+	}
+	uuid7(ours);
+	assert_int_equal(read(fd[0], theirs, sizeof(theirs)), sizeof(theirs));
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_string_not_equal(ours + 24, theirs + 24);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+}
+
 int
 main(void)
 {
@@ -337,6 +363,7 @@ main(void)
 	    cmocka_unit_test(unwritable_cache_is_no_error),
 	    cmocka_unit_test(secrets_compare),
 	    cmocka_unit_test(uuid7_sorts_by_time),
+	    cmocka_unit_test(uuid7_of_a_forked_child_is_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
