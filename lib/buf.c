@@ -49,6 +49,8 @@ reserve(struct buf *b, size_t n)
 		cap = BUF_FIRST_CAP;
 	while (cap < b->n + n + 1)
 		cap += cap / 2;
+	if (cap - 1 > b->max)
+		cap = b->max + 1;
 	b->p = xrealloc(b->p, cap);
 	b->cap = cap;
 	return true;
@@ -65,31 +67,13 @@ buf_reserve(struct buf *b, size_t n)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
+buf_grow_and_add(struct buf *b, const void *p, size_t n)
 {
-	if (n == 0 || !reserve(b, n))
+	if (!reserve(b, n))
 		return;
 	memcpy(b->p + b->n, p, n);
 	b->n += n;
 	b->p[b->n] = '\0';
-}
-
-void
-buf_str(struct buf *b, struct str s)
-{
-	buf_add(b, s.p, s.n);
-}
-
-void
-buf_cstr(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void
-buf_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void

@@ -13,7 +13,7 @@
 struct buf {
 	char *p; /* always NUL-terminated once something was added */
 	size_t n;
-	size_t cap;
+	size_t cap; /* never above max + 1 */
 	size_t max; /* most bytes it may hold */
 	bool overflowed;
 };
@@ -25,10 +25,42 @@ void buf_clear(struct buf *b);
 
 /* Room for n bytes at once, when that many are expected; within the maximum. */
 void buf_reserve(struct buf *b, size_t n);
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, struct str s);
-void buf_cstr(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
+/* For buf_add(), when it does not fit. */
+void buf_grow_and_add(struct buf *b, const void *p, size_t n);
+
+/* These are inline so that a literal's length, or a number's, is known when compiled. */
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	if (n >= b->cap - b->n) {
+		buf_grow_and_add(b, p, n);
+		return;
+	}
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+}
+
+static inline void
+buf_str(struct buf *b, struct str s)
+{
+	buf_add(b, s.p, s.n);
+}
+
+static inline void
+buf_cstr(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+static inline void
+buf_char(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
 void buf_int(struct buf *b, int64_t v); /* in decimal */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The text between quotes as a JSON string wants it; invalid UTF-8 becomes

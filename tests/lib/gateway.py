@@ -102,6 +102,8 @@ class Gateway:
             ASAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:detect_leaks=1:"
                          "quarantine_size_mb=16",
             UBSAN_OPTIONS=f"log_path={self.logs}/sanitizer:print_stacktrace=1",
+            TSAN_OPTIONS=f"log_path={self.logs}/sanitizer:exitcode=86:"
+                         "ignore_noninstrumented_modules=1",
             LSAN_OPTIONS="print_suppressions=0", **self.stack.environment,
         )
         self.set_environment(**environment)
