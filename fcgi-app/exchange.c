@@ -268,6 +268,8 @@ exchange_arm(struct exchange *x)
 	int64_t due = INT64_MAX;
 	bool final;
 
+	if (!x->lasts || x->state == EX_DONE)
+		return;
 	if (bounded_as_stream(x)) {
 		due = idle_deadline(x);
 		if (heartbeats(x))

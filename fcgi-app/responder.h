@@ -334,6 +334,7 @@ struct exchange {
 	bool gate_held;
 	bool pool_pending; /* waits for the pool or the configuration: do not free before that */
 	bool ended;
+	bool lasts; /* its client and its time limits are watched */
 	TAILQ_ENTRY(exchange) link;
 
 	/* config.c */
@@ -438,7 +439,8 @@ void exchange_gone(struct exchange *x);
 void exchange_cut(struct exchange *x, const char *why);
 /* No upstream of the group in use may be asked now: another member, or refuse. */
 void exchange_upstreams_rest(struct exchange *x);
-/* Sets the timer to the next thing that is due. */
+/* Sets the timer to the next thing that is due; of an exchange that is still short,
+ * does nothing. */
 void exchange_arm(struct exchange *x);
 
 /* --------------------------------------------------------------------- try.c */

@@ -27,7 +27,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* How long an exchange lasts before its client is watched for leaving. */
+/* How long an exchange lasts before its client is watched for leaving, and its time
+ * limits, all of them seconds, are looked after. */
 #define WATCH_AFTER_MS 100
 #define TEND_MS        1000
 #define WARNING_MAX    4096
@@ -144,8 +145,9 @@ worker_row_written(struct worker *w)
 
 /* --- timers --- */
 
-/* Watching a client costs two system calls, so only exchanges that last are. They
- * are the oldest: from the newest back, up to the first that is watched. */
+/* Watching a client costs two system calls, and a timer is moved often, so only
+ * exchanges that last have them. They are the oldest: from the newest back, up to the
+ * first that is known to last. */
 static void
 on_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -159,9 +161,11 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	{
 		if (x->started_us > before)
 			continue;
-		if (x->req->client.watched & EV_READ)
+		if (x->lasts)
 			break;
+		x->lasts = true;
 		client_watch(&x->req->client);
+		exchange_arm(x);
 	}
 	config_tick(w);
 }
