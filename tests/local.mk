@@ -69,6 +69,7 @@ if HAVE_REDIS
 UNIT_TESTS += \
 	tests/unit/test_node \
 	tests/unit/test_pool_away \
+	tests/unit/test_pool_loop \
 	tests/unit/test_pool_redis
 endif
 if HAVE_CMOCKA
@@ -99,8 +100,11 @@ tests_unit_test_records_SOURCES = tests/unit/test_records.c fcgi-app/records.c
 tests_unit_test_pool_SOURCES = tests/unit/test_pool.c $(POOL_KIT)
 tests_unit_test_pool_keys_SOURCES = tests/unit/test_pool_keys.c $(POOL_KIT)
 tests_unit_test_pool_kill_SOURCES = tests/unit/test_pool_kill.c $(POOL_KIT)
-tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(POOL_KIT)
-tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(POOL_KIT)
+REDIS_POOL_KIT = $(POOL_KIT) \
+	tests/unit/redis_pool_kit.c tests/unit/redis_pool_kit.h
+tests_unit_test_pool_away_SOURCES = tests/unit/test_pool_away.c $(REDIS_POOL_KIT)
+tests_unit_test_pool_loop_SOURCES = tests/unit/test_pool_loop.c $(REDIS_POOL_KIT)
+tests_unit_test_pool_redis_SOURCES = tests/unit/test_pool_redis.c $(REDIS_POOL_KIT)
 tests_unit_test_node_SOURCES = tests/unit/test_node.c \
 	tests/unit/redis_kit.c tests/unit/redis_kit.h
 tests_unit_test_pool_lmdb_SOURCES = tests/unit/test_pool_lmdb.c $(POOL_KIT)

@@ -65,7 +65,8 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	(void)chdir(home);
+	if (chdir(home) != 0)
+		return -1;
 	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

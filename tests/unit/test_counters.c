@@ -46,7 +46,8 @@ find(const struct counters_view *view, int64_t id)
 	for (size_t i = 0; i < view->n_groups; i++)
 		if (view->groups[i].id == id)
 			return &view->groups[i];
-	return NULL;
+	fail_msg("group %lld is not counted", (long long)id);
+	abort();
 }
 
 static void

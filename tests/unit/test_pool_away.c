@@ -2,8 +2,7 @@
  *
  * The responder's loop while Redis is away: it hangs, dies, or has forgotten all.
  */
-#include "tests/unit/pool_kit.h"
-#include "tests/unit/redis_kit.h"
+#include "tests/unit/redis_pool_kit.h"
 #include "lib/clock.h"
 #include "lib/pool_redis.h"
 #include "lib/str.h"
@@ -12,103 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static struct redis_server server;
-
-struct own {
-	char dsn[256];
-	struct conf conf;
-	struct pool *pool;
-	struct event_base *base;
-};
-
-static struct pool *
-open_dsn(struct own *o, const char *dsn)
-{
-	struct errinfo info = {""};
-	struct pool *p = NULL;
-
-	(void)snprintf(o->dsn, sizeof(o->dsn), "%s", dsn);
-	o->conf.redis_dsn = o->dsn;
-	if (pool_open(&o->conf, &p, &info) != ERR_OK)
-		fail_msg("%s", info.text);
-	return p;
-}
-
-static struct pool *
-open_more(struct own *o, const char *end)
-{
-	AUTO_FREE
-	char *dsn = xasprintf("unix://%s%s", server.socket, end);
-
-	return open_dsn(o, dsn);
-}
-
-static void
-start(const char *const *more)
-{
-	if (server.pid != 0)
-		redis_server_kill(&server);
-	if (!redis_server_start(&server, more))
-		skip();
-}
-
-static int
-own_setup(void **state)
-{
-	struct own *o = xcalloc(1, sizeof(*o));
-
-	*state = o;
-	if (server.pid == 0 && !redis_server_start(&server, NULL))
-		return 0;
-	(void)redis_server_say(&server, "FLUSHALL");
-	o->base = event_base_new();
-	o->pool = open_more(o, "");
-	return 0;
-}
-
-static int
-own_teardown(void **state)
-{
-	struct own *o = *state;
-
-	if (server.pid > 0)
-		kill(server.pid, SIGCONT);
-	pool_close(o->pool);
-	if (o->base != NULL)
-		event_base_free(o->base);
-	free(o);
-	return 0;
-}
-
-#define NEEDS_SERVER(o)                                                                            \
-	if ((o)->pool == NULL)                                                                     \
-	skip()
-
-static struct picked
-loop_pick(struct own *o)
-{
-	struct picked r = {0};
-
-	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r);
-	while (r.calls == 0)
-		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
-	assert_int_equal(r.calls, 1);
-	return r;
-}
-
-static void
-on_report(void *arg, enum err e, enum pool_move move, uint32_t fails)
-{
-	*(struct reported *)arg = (struct reported){1, e, move, fails};
-}
-
-static void
-on_turn(void *arg, enum err e, uint64_t turn)
-{
-	assert_int_equal(e, ERR_OK);
-	*(uint64_t *)arg = turn;
-}
 
 /* Runs the loop until it is away, or is not. */
 static void
@@ -317,16 +219,6 @@ test_keys_that_went_are_forgotten(void **state)
 	assert_int_equal(loop_pick(o).e, ERR_POOL);
 	start(NULL);
 }
-
-static int
-end_server(void **state)
-{
-	(void)state;
-	redis_server_end(&server);
-	return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, own_setup, own_teardown)
 
 int
 main(void)
