@@ -96,10 +96,15 @@ rpool_claim(struct pool *pool, const char *installation, struct buf *ret_name)
 
 /* --- configuration --- */
 
+/* Versions only grow; an answer may be older than a message that came meanwhile on the
+ * other connection. */
 void
 rpool_saw_version(struct pool_redis *p, uint64_t version)
 {
-	atomic_store(&p->version, version);
+	uint64_t seen = atomic_load(&p->version);
+
+	while (version > seen && !atomic_compare_exchange_weak(&p->version, &seen, version))
+		;
 }
 
 /* The loop must not wait: it has heard of the last one by a message, by a pick or by

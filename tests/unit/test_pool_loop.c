@@ -4,6 +4,7 @@
  * test_pool_away.c.
  */
 #include "tests/unit/redis_pool_kit.h"
+#include "lib/pool_redis.h"
 #include "lib/str.h"
 
 #include <pthread.h>
@@ -86,6 +87,40 @@ test_loop_hears_of_versions(void **state)
 	assert_int_equal(version, 99); /* the answer comes by the loop */
 	while (version != 990)
 		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	pool_close(admin);
+}
+
+/* The message of a new version overtook the answer to an earlier pick, which then took it
+ * back: a group that had just been made was not there. */
+static void
+test_an_answer_that_is_late_takes_no_version_back(void **state)
+{
+	struct own *o = *state;
+	struct picked late = {0};
+	struct pool *admin;
+	uint64_t version = 0;
+
+	NEEDS_SERVER(o);
+	admin = open_more(o, "");
+	add_keys(o->pool, GROUP, 1, 3);
+	assert_int_equal(pool_snapshot_put(admin, 5, STR("x"), false), ERR_OK);
+	pool_attach(o->pool, o->base);
+	assert_int_equal(loop_pick(o).p.version, 5);
+	while (version != 5) { /* and the channel is listened to */
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+		assert_int_equal(pool_version(o->pool, &version), ERR_OK);
+	}
+	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &late);
+	rpool_loop_push(redis_of(o->pool)->loop);
+	assert_int_equal(pool_version(admin, &version), ERR_OK); /* it has been answered */
+	assert_int_equal(pool_snapshot_put(admin, 6, STR("y"), false), ERR_OK);
+	assert_int_equal(pool_version(o->pool, &version), ERR_OK);
+	assert_int_equal(version, 6);
+	while (late.calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_int_equal(late.p.version, 5);
+	assert_int_equal(pool_version(o->pool, &version), ERR_OK);
+	assert_int_equal(version, 6);
 	pool_close(admin);
 }
 
@@ -211,6 +246,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 	    TEST(test_loop),
 	    TEST(test_loop_hears_of_versions),
+	    TEST(test_an_answer_that_is_late_takes_no_version_back),
 	    TEST(test_loop_report_is_there_before_the_next_pick),
 	    TEST(test_loop_last_words),
 	    TEST(test_loop_and_another_thread),
