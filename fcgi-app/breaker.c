@@ -4,8 +4,11 @@
  *
  *	CLOSED ──5 failures in a row──▶ OPEN ──10 s──▶ HALF-OPEN (one probe)
  *	   ▲                             ▲                 │
- *	   └──────── probe good ─────────┼─────────────────┤
+ *	   └── probe's answer begins ────┼─────────────────┤
  *	                                 └── probe bad ────┘
+ *
+ * A stream that is the probe may last for minutes: the upstream is used again from its
+ * first byte on, and its failures are forgotten when an answer is whole.
  *
  * An upstream that answers 429 to five different keys within ten seconds, with no
  * good answer between, limits the caller and not the keys: it rests too.
@@ -89,11 +92,22 @@ breaker_opens_at(const struct breaker *b)
 	return b->open_until;
 }
 
-void
+bool
 breaker_begin(struct breaker *b, int64_t now_us)
 {
-	if (b->open_until != 0 && now_us >= b->open_until)
-		b->probing = true;
+	bool probe = b->open_until != 0 && now_us >= b->open_until && !b->probing;
+
+	b->probing |= probe;
+	return probe;
+}
+
+void
+breaker_alive(struct breaker *b, bool probe)
+{
+	if (!probe)
+		return;
+	b->probing = false;
+	b->open_until = 0;
 }
 
 void
@@ -106,21 +120,21 @@ breaker_ok(struct breaker *b)
 }
 
 void
-breaker_failed(struct breaker *b, int64_t now_us)
+breaker_failed(struct breaker *b, bool probe, int64_t now_us)
 {
 	b->failures++;
-	if (b->probing || b->failures >= FAILURES_TO_OPEN)
+	if (probe || b->failures >= FAILURES_TO_OPEN)
 		b->open_until = now_us + OPEN_US;
-	b->probing = false;
+	breaker_released(b, probe);
 }
 
 void
-breaker_limited(struct breaker *b, int64_t key_id, int64_t rest_us, int64_t now_us)
+breaker_limited(struct breaker *b, bool probe, int64_t key_id, int64_t rest_us, int64_t now_us)
 {
 	int kept = 0;
 
 	b->failures = 0;
-	b->probing = false;
+	breaker_released(b, probe);
 	for (int i = 0; i < b->n_limited; i++)
 		if (b->limited[i].key_id != key_id &&
 		    now_us - b->limited[i].at_us < LIMITED_WINDOW_US)
@@ -135,7 +149,8 @@ breaker_limited(struct breaker *b, int64_t key_id, int64_t rest_us, int64_t now_
 }
 
 void
-breaker_released(struct breaker *b)
+breaker_released(struct breaker *b, bool probe)
 {
-	b->probing = false;
+	if (probe)
+		b->probing = false;
 }

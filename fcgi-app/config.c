@@ -23,6 +23,7 @@ take(struct worker *w, struct str text, uint64_t version)
 	if (e != ERR_OK) {
 		log_error("configuration version %llu cannot be loaded: %s",
 			  (unsigned long long)version, err_text(&info, e));
+		w->config_unreadable = version;
 		return;
 	}
 	s->version = version;
@@ -31,7 +32,14 @@ take(struct worker *w, struct str text, uint64_t version)
 	log_debug("configuration version %llu is in force", (unsigned long long)version);
 }
 
-/* Those whose configuration is there go on, as do those who waited too long, or all. */
+static bool
+is_known(const struct worker *w, uint64_t version)
+{
+	return version <= MAX(w->snapshot->version, w->config_unreadable);
+}
+
+/* Those whose configuration is there or of no use go on, as do those who waited too long,
+ * or all. */
 static void
 release(struct worker *w, bool all)
 {
@@ -42,8 +50,7 @@ release(struct worker *w, bool all)
 	while (x != NULL) {
 		struct exchange *next = TAILQ_NEXT(x, await_link);
 
-		if (all || x->awaits_version <= w->snapshot->version ||
-		    x->awaits_since_us < before) {
+		if (all || is_known(w, x->awaits_version) || x->awaits_since_us < before) {
 			TAILQ_REMOVE(&w->awaiting, x, await_link);
 			TAILQ_INSERT_TAIL(&ready, x, await_link);
 		}
@@ -99,7 +106,7 @@ config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x
 	x->awaits_since_us = clock_mono_us();
 	x->on_config = fn;
 	TAILQ_INSERT_TAIL(&w->awaiting, x, await_link);
-	if (version <= w->snapshot->version)
+	if (is_known(w, version))
 		release(w, false);
 	else
 		ask(w);
@@ -109,7 +116,7 @@ void
 config_tick(struct worker *w)
 {
 	release(w, false);
-	if (!TAILQ_EMPTY(&w->awaiting) || config_newest(w) > w->snapshot->version)
+	if (!TAILQ_EMPTY(&w->awaiting) || !is_known(w, config_newest(w)))
 		ask(w);
 }
 

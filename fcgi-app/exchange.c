@@ -87,7 +87,7 @@ end(struct exchange *x)
 	x->ended = true;
 	upstream_cancel(&x->call);
 	if (x->breaker != NULL)
-		breaker_released(x->breaker);
+		breaker_released(x->breaker, x->probes);
 	x->breaker = NULL;
 	row_release(x, true);
 	try_clear(x);
@@ -351,7 +351,8 @@ waited(struct exchange *x)
 static bool
 waits_for_config(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there))
 {
-	if (x->config_failed || version <= x->snapshot->version)
+	if (x->config_failed || version <= x->snapshot->version ||
+	    version <= x->w->config_unreadable)
 		return false;
 	x->pool_pending = true;
 	config_await(x, version, fn);
@@ -361,8 +362,10 @@ waits_for_config(struct exchange *x, uint64_t version, void (*fn)(struct exchang
 static void
 take_config(struct exchange *x)
 {
-	/* A held row borrows its names from the snapshot that goes. */
-	row_release(x, false);
+	/* What a failed try has left borrows from the snapshot that goes. */
+	row_keep(x);
+	try_clear(x);
+	x->model = (struct str){NULL, 0};
 	snapshot_unref(x->snapshot);
 	x->snapshot = snapshot_ref(x->w->snapshot);
 	x->named = NULL;
@@ -529,12 +532,13 @@ exchange_next_try(struct exchange *x)
 		pick(x);
 		return;
 	}
+	/* The member of a try before belongs to the flags that there were. */
 	if (x->member_flags == NULL)
 		x->member_flags = arena_zalloc(x->arena, g->n_members + 1);
+	else if (x->attempt > 0)
+		x->member_flags[x->member] |= MEMBER_FAILED;
 	for (size_t i = 0; i < g->n_members; i++)
 		x->member_flags[i] &= (uint8_t)~MEMBER_EMPTY;
-	if (x->attempt > 0)
-		x->member_flags[x->member] |= MEMBER_FAILED;
 	x->pool_pending = true;
 	pool_turn(x->w->pool, g->id, on_turn, x);
 }
@@ -565,11 +569,13 @@ static enum err
 route_with_newest(struct exchange *x, struct errinfo *info, bool *ret_waits)
 {
 	enum err e = route(x, info);
+	uint64_t newest;
 
 	if (e != ERR_NOT_FOUND && e != ERR_UNAUTHORIZED)
 		return e;
-	*ret_waits = waits_for_config(x, config_newest(x->w), begin_with_config);
-	if (!*ret_waits && x->config_failed)
+	newest = config_newest(x->w);
+	*ret_waits = waits_for_config(x, newest, begin_with_config);
+	if (!*ret_waits && newest > x->snapshot->version)
 		return err_set(info, ERR_POOL, "a newer configuration cannot be read now");
 	return e;
 }

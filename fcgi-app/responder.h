@@ -60,6 +60,7 @@ struct worker {
 	struct intake *intake;                         /* NULL in plain CGI */
 	struct snapshot *snapshot;                     /* the newest this worker has seen */
 	bool asks_config;                              /* a newer one is on its way */
+	uint64_t config_unreadable;                    /* one that this program cannot read */
 	uint8_t auth_digest[SHA256_BYTES];             /* of AUTH_KEY, if it opens the proxy */
 	TAILQ_HEAD(exchange_list, exchange) exchanges; /* oldest first */
 	struct exchange_list awaiting;                 /* a newer configuration; config.c */
@@ -93,8 +94,8 @@ void config_load(struct worker *w);
 /* The version in force, without waiting for anything; 0: it cannot be told. */
 uint64_t config_newest(struct worker *w);
 /* Calls fn once w->snapshot is of this version or newer, or with there = false after two
- * seconds; perhaps before it returns. The exchange may have ended by then, but must not
- * have been freed. */
+ * seconds or when it cannot be read; perhaps before it returns. The exchange may have ended by
+ * then, but must not have been freed. */
 void config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there));
 /* On a timer: looks for a newer configuration, and after those who wait. */
 void config_tick(struct worker *w);
@@ -210,13 +211,16 @@ struct breaker *breaker_of(struct breakers *b, struct str url);
 /* May a request go there now: closed, or half-open with no probe under way. */
 bool breaker_allows(const struct breaker *b, int64_t now_us);
 int64_t breaker_opens_at(const struct breaker *b); /* mono µs; when it may be tried */
-/* Each begin is ended by exactly one of the others. */
-void breaker_begin(struct breaker *b, int64_t now_us);
+/* Whether this is the probe, which the others are told. Each begin is ended by exactly one
+ * of them, breaker_alive() apart. */
+bool breaker_begin(struct breaker *b, int64_t now_us) MUST_CHECK;
+void breaker_alive(struct breaker *b, bool probe); /* a good answer has begun */
 void breaker_ok(struct breaker *b);
-void breaker_failed(struct breaker *b, int64_t now_us);
+void breaker_failed(struct breaker *b, bool probe, int64_t now_us);
 /* A 429 of this key, which rests rest_us. */
-void breaker_limited(struct breaker *b, int64_t key_id, int64_t rest_us, int64_t now_us);
-void breaker_released(struct breaker *b); /* nothing was learnt */
+void breaker_limited(struct breaker *b, bool probe, int64_t key_id, int64_t rest_us,
+		     int64_t now_us);
+void breaker_released(struct breaker *b, bool probe); /* nothing was learnt */
 
 /* ---------------------------------------------------------------- upstream.c */
 
@@ -384,6 +388,7 @@ struct exchange {
 	const struct upstream *upstream;
 	struct str upstream_path; /* raw: base path and target_path joined */
 	struct breaker *breaker;
+	bool probes; /* this try is the breaker's probe */
 	struct headers sent;
 	struct call call;
 	int64_t attempt_started_us;
@@ -522,6 +527,8 @@ void answer_kept(struct exchange *x);
  * whether it is the request's last is known only when the next try begins. `error`
  * is redacted here. */
 void row_hold(struct exchange *x, int status, const char *end, struct str error);
+/* The snapshot goes, whose names a held row borrows. */
+void row_keep(struct exchange *x);
 /* Spools the held row, if there is one. */
 void row_release(struct exchange *x, bool final);
 

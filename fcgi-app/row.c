@@ -100,6 +100,18 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 }
 
 void
+row_keep(struct exchange *x)
+{
+	struct logrow *row = &x->row;
+
+	if (!x->row_held)
+		return;
+	row->group_name = arena_str(x->arena, row->group_name);
+	row->parent_name = arena_str(x->arena, row->parent_name);
+	row->model = arena_str(x->arena, row->model);
+}
+
+void
 row_release(struct exchange *x, bool final)
 {
 	enum err e;
@@ -109,7 +121,8 @@ row_release(struct exchange *x, bool final)
 	x->row_held = false;
 	x->row.is_final = final;
 	if (!final)
-		counters_retry(x->w->counters, x->named->id);
+		counters_retry(x->w->counters,
+			       x->row.parent_id != 0 ? x->row.parent_id : x->row.group_id);
 	e = spool_append(x->w->spool, &x->row);
 	if (e != ERR_OK)
 		log_error("a log row was lost: %s", err_message(e));

@@ -74,13 +74,13 @@ tell_breaker(struct exchange *x, const struct verdict *v, int64_t rest_us)
 		breaker_ok(x->breaker);
 		break;
 	case UPSTREAM_FAILED:
-		breaker_failed(x->breaker, now);
+		breaker_failed(x->breaker, x->probes, now);
 		break;
 	case UPSTREAM_LIMITED:
-		breaker_limited(x->breaker, x->key_id, rest_us, now);
+		breaker_limited(x->breaker, x->probes, x->key_id, rest_us, now);
 		break;
 	case UPSTREAM_UNTOUCHED:
-		breaker_released(x->breaker);
+		breaker_released(x->breaker, x->probes);
 		break;
 	}
 	x->breaker = NULL;

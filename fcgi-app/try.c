@@ -204,6 +204,7 @@ on_head(struct call *c)
 		x->mode = ANSWER_COLLECT;
 	} else {
 		settle_good(x);
+		breaker_alive(x->breaker, x->probes);
 		begin_scanners(x);
 		pass_head(x);
 		/* A stream's head goes out at once: the client may wait for it, and
@@ -299,6 +300,8 @@ try_clear(struct exchange *x)
 	x->key_id = 0;
 	x->upstream = NULL;
 	x->breaker = NULL;
+	x->probes = false;
+	x->overdue = OVERDUE_NOT;
 	x->first_byte_us = 0;
 	x->expected_len = -1;
 	x->received = 0;
@@ -335,6 +338,18 @@ is_model_list(const struct exchange *x)
 	       x->group->channel->is_model_list(x->path);
 }
 
+/* libcurl cannot send one with HEAD, whose answer would be waited for as one with a body. */
+static bool
+sends_body(const struct exchange *x)
+{
+	static const struct str with_body[] = {STR_INIT("POST"), STR_INIT("PUT"),
+					       STR_INIT("PATCH")};
+	struct str method = str_of(x->method);
+
+	return !str_is(method, "HEAD") &&
+	       (x->body_len > 0 || str_iamong(method, with_body, ARRAY_LEN(with_body)));
+}
+
 static void
 fill_call(struct exchange *x)
 {
@@ -348,8 +363,7 @@ fill_call(struct exchange *x)
 	    .headers = &x->sent,
 	    .slices = x->slices,
 	    .n_slices = x->n_slices,
-	    .has_body = x->body_len > 0 || strcmp(x->method, "POST") == 0 ||
-			strcmp(x->method, "PUT") == 0 || strcmp(x->method, "PATCH") == 0,
+	    .has_body = sends_body(x),
 	    .userinfo =
 		u->userinfo.n > 0 ? arena_strndup(x->arena, u->userinfo.p, u->userinfo.n) : NULL,
 	    .opt = &x->group->opt,
@@ -367,7 +381,6 @@ try_begin(struct exchange *x, const struct pick *p)
 	bool again = key_was_tried(x, p->key_id);
 	enum err e;
 
-	row_release(x, false);
 	try_clear(x);
 	take_key(x, p);
 	if (x->group->n_upstreams == 0) {
@@ -395,10 +408,12 @@ try_begin(struct exchange *x, const struct pick *p)
 			exchange_refuse(x, e, err_message(e), 0);
 		return;
 	}
+	/* There is a try indeed, so that the one before was not the last. */
+	row_release(x, false);
 	x->attempt++;
 	x->attempt_started_us = clock_mono_us();
 	x->last_byte_us = x->attempt_started_us;
-	breaker_begin(x->breaker, x->attempt_started_us);
+	x->probes = breaker_begin(x->breaker, x->attempt_started_us);
 	fill_call(x);
 	exchange_set_state(x, EX_SENDING);
 	upstream_start(x->w->upstreams, &x->call);

@@ -6,7 +6,8 @@ import pytest
 
 from lib import vendors
 from lib.client import Broken
-from lib.provider import Provider, answer, credential, hang_up, never
+from lib.ports import free_port
+from lib.provider import Provider, Stream, answer, credential, hang_up, never
 from lib.wait import until
 
 
@@ -241,6 +242,53 @@ def test_the_breaker_half_opens_after_ten_seconds(start_gateway, provider):
     assert statuses[5] == 503
     assert len(provider.requests) == 5
     until(lambda: gateway.ask(group).status == 200, "a probe is let through", 20, every=0.5)
+
+
+@pytest.mark.slow
+def test_a_probe_that_streams_lets_the_others_through(start_gateway, provider):
+    """They were refused until the stream's end, for minutes."""
+    gateway = start_gateway(workers=1)
+    group = gateway.api.create_group(provider.origin, keys=["sk-a", "sk-b"],
+                                     config={"max_retries": 0})
+    provider.on(answer(500, json={}), times=5)
+    assert [gateway.ask(group).status for _ in range(6)] == [500] * 5 + [503]
+    stream = Stream()
+    provider.on(stream, path="/v1/probe")
+
+    def probe():
+        opened = gateway.open(group, "/v1/probe", json={"model": "m", "stream": True})
+        return opened if opened.status == 200 else opened.close()
+    opened = until(probe, "a probe is let through", 20, every=0.5)
+    with opened:
+        assert [gateway.ask(group).status for _ in range(4)] == [200] * 4
+        stream.end()
+        opened.body
+
+
+def test_a_request_whose_upstream_comes_to_rest_has_a_final_row(start_gateway, provider):
+    """The retry found the breaker open, and the try before it had been logged as not the
+    last: the dashboard missed the request."""
+    gateway = start_gateway(workers=1)
+    group = gateway.api.create_group(provider.origin, keys=[f"sk-{i}" for i in range(9)],
+                                     config={"max_retries": 3})
+    provider.on(answer(500, json={}))
+    assert [gateway.ask(group).status for _ in range(2)] == [500] * 2
+    rows = group.logs(5)
+    assert [r["request_type"] for r in rows] == ["retry"] * 3 + ["final"] * 2
+    assert len(provider.requests) == 5
+    assert group.stats()["stats_24_hour"]["total_requests"] == 2
+
+
+def test_an_upstream_that_refuses_and_comes_to_rest_is_told_as_it_was(start_gateway):
+    """A row named a key that had never been sent, and the client read that the upstream
+    rested instead of that it could not be reached."""
+    gateway = start_gateway(workers=1)
+    group = gateway.api.create_group(f"http://127.0.0.1:{free_port()}", keys=["sk-a", "sk-b"],
+                                     config={"max_retries": 1})
+    assert [gateway.ask(group).status for _ in range(3)] == [502] * 3
+    rows = group.logs(5)
+    assert [r["request_type"] for r in rows] == ["retry", "final", "retry", "final", "final"]
+    assert [r["status_code"] for r in rows] == [502] * 5
 
 
 def test_a_provider_that_never_answers_blames_no_key(gateway, provider, make_group):

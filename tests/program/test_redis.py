@@ -2,6 +2,8 @@
 """The key pool in Redis, on the real stack: a server of the test's own, on a Unix socket;
 it forgets, it dies, it comes back."""
 
+import time
+
 import pytest
 
 from lib.api import unique
@@ -44,6 +46,23 @@ def test_a_new_configuration_that_comes_slowly_is_waited_for(redis, start_gatewa
             aggregate = one.api.create_aggregate((group, 1))
             assert [one.ask(group).status for _ in range(2)] == [200, 200]
             assert [one.ask(aggregate).status for _ in range(2)] == [200, 200]
+
+
+def test_a_configuration_of_another_program_holds_nobody_up(redis, start_gateway, provider):
+    """Each request waited two seconds for what it could not read, again and again."""
+    one = start_gateway(REDIS_DSN=redis.dsn(0), WORKERS="1")
+    keys = [unique("sk") for _ in range(3)]
+    group = one.api.create_group(provider.origin, channel="openai", keys=keys)
+    assert one.ask(group).status == 200
+    assert redis.say("SET gptl:snapshot nonsense") == b"+OK\r\n"
+    assert redis.say("INCR gptl:version")[:1] == b":"
+    begun = time.monotonic()
+    assert [one.ask(group).status for _ in range(6)] == [200] * 6
+    assert time.monotonic() - begun < 2
+    assert sorted(provider.counts().values()) == [2, 2, 3], "no turn is skipped"
+    later = one.api.create_group(provider.origin, channel="openai", keys=[unique("sk")])
+    assert one.api.call("PUT", f"/api/groups/{later.id}", {"description": "newer still"})
+    until(lambda: one.ask(later).status == 200, "a configuration that can be read is obeyed")
 
 
 def test_a_server_that_forgot_everything_is_filled_from_the_database(on_redis, redis):
