@@ -57,7 +57,8 @@ PACKAGES=(
 	libfcgi-dev libcurl4-openssl-dev libjson-c-dev liblmdb-dev libevent-dev libsqlite3-dev
 	libhiredis-dev redis-server libssl-dev zlib1g-dev libcmocka-dev uthash-dev
 	libmariadb-dev mariadb-server libpq-dev postgresql
-	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid caddy
+	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid
+	apache2-suexec-pristine caddy
 	curl ca-certificates openssl sqlite3 procps chromium
 	python3 python3-venv systemd logrotate debootstrap
 	shellcheck clang-format cppcheck mandoc

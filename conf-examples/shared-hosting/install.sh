@@ -10,8 +10,12 @@
 # Where things were installed comes from the environment: BINDIR, LIBEXECDIR, DATADIR,
 # CONFIG (the file), and TEMPLATE, the .htaccess to be.
 set -eu
-# The web server's user reads what is laid there; suEXEC refuses what others may write.
+# The web server's user reads what is laid there. suEXEC runs a program only if it and its
+# folder are the user's and the user's first group's, and nobody else may write to them.
 umask 022
+own() {
+	chgrp "$(id -g)" "$1" && chmod 755 "$1"
+}
 
 die() {
 	echo "install-htaccess: $*" >&2
@@ -52,14 +56,14 @@ put_program() {
 		export GPT_LOAD_CONFIG GPT_LOAD_IN_FOLDER
 		exec '$LIBEXECDIR/$2'
 	END
-	chmod 755 "$dir/.$1.new"
+	own "$dir/.$1.new"
 	mv "$dir/.$1.new" "$dir/$1"
 }
 
 [ -n "${2:-}" ] || die "say where: make install-htaccess DIR=\$HOME/public_html/ai"
 case $2 in *[\'\"]*) die "$2: no quotes in the name, please" ;; esac
 case $1 in
-add) mkdir -p "$2" && chmod 755 "$2" ;;
+add) mkdir -p "$2" && own "$2" ;;
 remove) [ -d "$2" ] || exit 0 ;;
 *) die "add or remove" ;;
 esac
@@ -85,6 +89,8 @@ for place in "$CONFIG" "$data" "$BINDIR" "$LIBEXECDIR"; do
 	"$dir"/*) die "$place is inside of $dir, where the web server would serve it" ;;
 	esac
 done
+# All customers of a host may be one group, and a password may be in it.
+chmod go= "$CONFIG"
 GPT_LOAD_CONFIG=$CONFIG "$BINDIR/gpt-load" prepare
 
 # In an order in which it serves all the time when it has served before.

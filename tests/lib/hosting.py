@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Shared hosting: an Apache that gives a user a home, .htaccess, plain CGI and
-mod_fcgid, and nothing else; it runs as the user, as behind suEXEC."""
+mod_fcgid, and nothing else. It runs as the user; or as hosts run it, as www-data, and
+the programs as the user by Apache's own suEXEC (only root can start that)."""
 
+import grp
 import os
 import pathlib
+import pwd
 import re
 import shlex
 import shutil
@@ -13,7 +16,7 @@ import tempfile
 
 from .api import Api
 from .client import Client
-from .gateway import ALARMS, AUTH_KEY, BUILD, NOBODY
+from .gateway import ALARMS, AUTH_KEY, BUILD, NOBODY, children
 from .ports import free_port
 from .servers import program
 from .wait import until
@@ -59,12 +62,26 @@ DocumentRoot {home}/public_html
 """
 
 
-class Host:
-    """A user's account: start() … stop(). The site's folder is public_html/ai."""
+SUEXEC_CONF = """
+LoadModule suexec_module modules/mod_suexec.so
+User www-data
+Group www-data
+SuexecUserGroup {user} {group}
+"""
+# What Debian's suEXEC runs programs below of.
+SUEXEC_FOLDER = "/var/www"
 
-    def __init__(self, handler):
+
+class Host:
+    """A user's account: start() … stop(). The site's folder is public_html/ai. `dsn`: the
+    host's database, told to the user."""
+
+    def __init__(self, handler, suexec=False, dsn=None):
         self.handler = handler
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-home-"))
+        self.suexec = suexec
+        self.dsn = dsn
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="gpt-load-home-",
+                                                  dir=SUEXEC_FOLDER if suexec else None))
         self.home.chmod(0o711)
         self.run = self.home / "host"
         self.folder = self.home / "public_html" / "ai"
@@ -76,6 +93,10 @@ class Host:
             self.user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             for path in (self.home, *self.home.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
+        if suexec:  # as many hosts have it, so that Apache reads what the user lays there
+            os.chown(self.folder.parent, NOBODY, grp.getgrnam("www-data").gr_gid)
+            self.folder.parent.chmod(0o2750)
+            os.chown(self.run / "fcgid", pwd.getpwnam("www-data").pw_uid, NOBODY)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
         self.port = free_port()
         self.apache = None
@@ -106,6 +127,8 @@ class Host:
         self.make("install")
         with open(self.configuration, "a") as file:
             file.write(f"AUTH_KEY={AUTH_KEY}\nDATA_DIR={self.prefix}/var/lib/gpt-load\n")
+            if self.dsn:
+                file.write(f"DATABASE_DSN={self.dsn}\n")
         return self.lay()
 
     def lay(self):
@@ -118,11 +141,16 @@ class Host:
 
     def start(self):
         conf = self.run / "host.conf"
-        conf.write_text(HOST_CONF.format(run=self.run, home=self.home, port=self.port))
+        text = HOST_CONF.format(run=self.run, home=self.home, port=self.port)
+        if self.suexec:
+            text += SUEXEC_CONF.format(user=pwd.getpwuid(NOBODY).pw_name,
+                                       group=grp.getgrgid(NOBODY).gr_name)
+        conf.write_text(text)
+        who = {} if self.suexec else self.user
         with open(self.run / "apache.log", "ab") as log:
             self.apache = subprocess.Popen(
                 [program("apache2"), "-D", "FOREGROUND", "-f", conf], env=self.environment,
-                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user)
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **who)
         until(self.answers, "the host's Apache answers")
         return self
 
@@ -132,6 +160,9 @@ class Host:
             return self.client.request("GET", "/")
         except OSError:
             return None
+
+    def children(self):
+        return children(self.apache.pid)
 
     def log_text(self):
         return "\n".join(path.read_text(errors="replace") for path in self.run.glob("*.log"))

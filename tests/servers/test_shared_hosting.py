@@ -1,33 +1,50 @@
 # SPDX-License-Identifier: MIT
 """Shared hosting, end to end: `make install` into a home, `make install-htaccess`, and
-a real Apache that allows no more than a host does; as plain CGI and under mod_fcgid.
+a real Apache that allows no more than a host does; as plain CGI and under mod_fcgid, on
+SQLite, and on the host's MariaDB with Apache's suEXEC between (where root runs the tests).
 
 What mod_fcgid does with the defaults of a host, which .htaccess cannot change, is
 asserted as docs/install.md says it.
 """
 
 import json
+import os
+import pathlib
+import pwd
 import time
 
 import pytest
 
+from lib.db import Database
 from lib.gateway import AUTH_KEY, COMMAND
 from lib.hosting import Host
 from lib.provider import Stream, answer, echo, sse
+from lib.stacks import Stack
 from lib.wait import until
 
-HANDLERS = ("cgi", "fcgid")
+# (handler, what the state is in)
+KINDS = [("cgi", "sqlite"), ("fcgid", "sqlite"), ("cgi", "mariadb"), ("fcgid", "mariadb")]
 HEADERS = {"Authorization": f"Bearer {AUTH_KEY}", "Content-Type": "application/json"}
 
 
-@pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=pytest.mark.xdist_group(f"hosting-{name}")) for name in HANDLERS])
+def kinds(*states):
+    return [pytest.param(kind, id="-".join(kind),
+                         marks=pytest.mark.xdist_group("hosting-" + "-".join(kind)))
+            for kind in KINDS if kind[1] in states]
+
+
+@pytest.fixture(scope="module", params=kinds("sqlite", "mariadb"))
 def host(request):
-    one = Host(request.param)
+    handler, state = request.param
+    stack = Stack(state)
+    mariadb = state == "mariadb"
+    one = Host(handler, suexec=mariadb and os.geteuid() == 0,
+               dsn=stack.environment.get("DATABASE_DSN"))
     one.said = one.install().stdout
     one.start()
     yield one
     one.stop(failed=request.session.testsfailed > 0)
+    stack.end()
 
 
 @pytest.fixture
@@ -55,6 +72,23 @@ def test_a_request_and_its_row(host, provider, group):
     (row,) = group.logs(1)
     assert (row["status_code"], row["is_success"]) == (201, True)
     assert group.stats()["key_stats"]["total_keys"] == 2
+
+
+def test_the_state_is_where_the_file_says(host, group):
+    """All of it the user's own, whoever Apache runs as."""
+    assert ask(host, group, json={}).status == 200
+    host.cron(host.said)
+    data = host.prefix / "var/lib/gpt-load"
+    assert (data / "gpt-load.db").exists() == (host.dsn is None)
+    database = Database(host.dsn or data / "gpt-load.db", "Asia/Shanghai")
+    rows = database.query('SELECT "status_code" FROM "request_logs" WHERE "group_name" = ?',
+                          group.name)
+    assert rows == [(200,)]
+    owner = host.home.stat().st_uid
+    assert {path.stat().st_uid for path in [data, *data.rglob("*")]} == {owner}
+    servers = {pathlib.Path(f"/proc/{pid}").stat().st_uid for pid in host.children()
+               if b"apache2" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()}
+    assert servers - {0} == ({pwd.getpwnam("www-data").pw_uid} if host.suexec else {owner})
 
 
 def test_keys_take_turns_over_processes(host, provider, group):
@@ -175,10 +209,14 @@ def test_nothing_that_runs_or_is_kept_lies_in_the_folder(host):
     suffix = "cgi" if host.handler == "cgi" else "fcgi"
     assert {".htaccess", "index.html", f"gpt-load.{suffix}", f"api.{suffix}"} <= names
     assert not [n for n in names if n.endswith((".db", ".env", ".log", ".new"))]
-    for path in host.folder.rglob("*"):  # as suEXEC wants it
-        assert not path.is_symlink() and not path.stat().st_mode & 0o022
-        assert path.stat().st_uid == host.home.stat().st_uid
-    assert host.configuration.stat().st_mode & 0o007 == 0
+    for path in [host.folder, *host.folder.rglob("*")]:  # as suEXEC wants it
+        assert not path.is_symlink() and not path.stat().st_mode & 0o022, path
+        assert path.stat().st_uid == host.home.stat().st_uid, path
+    for path in (host.folder, *host.folder.glob(f"*.{suffix}")):
+        assert path.stat().st_gid == host.home.stat().st_gid, path
+        assert path.is_dir() or path.stat().st_mode & 0o7777 == 0o755, path
+    for path in (host.configuration, host.prefix / "var/lib/gpt-load"):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_start_that_fails_is_said_in_json(host, group):
@@ -196,6 +234,7 @@ def test_a_start_that_fails_is_said_in_json(host, group):
     assert "MAX_CONCURRENT_REQUESTS" in host.log_text()
 
 
+@pytest.mark.parametrize("host", kinds("sqlite"), indirect=True)
 def test_an_upgrade_under_load_loses_nothing(host, provider, group):
     """`make install install-htaccess` again, while requests come."""
     from concurrent.futures import ThreadPoolExecutor
