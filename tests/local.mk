@@ -6,6 +6,8 @@
 LDADD = $(CORE_LIBS) $(CMOCKA_LIBS) $(CURL_LIBS) $(EVENT_LIBS) $(FCGI_LIBS)
 
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+LOG_COMPILER = $(SHELL) $(top_srcdir)/build-aux/cmocka-tap.sh
+EXTRA_DIST += build-aux/cmocka-tap.sh
 AM_TESTS_ENVIRONMENT = CMOCKA_MESSAGE_OUTPUT=TAP; export CMOCKA_MESSAGE_OUTPUT;
 
 # --- unit: each is tests/unit/test_X.c ---------------------------------------

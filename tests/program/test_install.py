@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from lib import fcgi
-from lib.gateway import AUTH_KEY, COMMAND, children
+from lib.gateway import AUTH_KEY, BUILD, COMMAND, ROOT, children
 from lib.install import Service, Unit, files_below, make
 from lib.load import load
 from lib.wait import until
@@ -87,6 +87,31 @@ def test_an_upgrade_replaces_files_it_does_not_write_into_them(tmp_path):
         assert now.st_ino != begun[name].st_ino, name
         assert file.read() == (tmp_path / name).read_bytes()
         file.close()
+
+
+def test_make_check_skips_what_the_machine_has_no_server_for(tmp_path):
+    """cmocka says "not ok" of what skips itself."""
+    names = ("test_node", "test_pool_redis")
+    make(*(f"tests/unit/{name}" for name in names))
+    for word in ("sh", "sed"):
+        (tmp_path / word).symlink_to(shutil.which(word))
+    for name in names:
+        done = subprocess.run([tmp_path / "sh", ROOT / "build-aux/cmocka-tap.sh",
+                               BUILD / "tests/unit" / name], check=True, text=True, timeout=60,
+                              capture_output=True,
+                              # What skips jumps away from what it has allocated.
+                              env={"PATH": str(tmp_path), "CMOCKA_MESSAGE_OUTPUT": "TAP",
+                                   "ASAN_OPTIONS": "detect_leaks=0"})
+        assert re.search(r"^(ok \d+|1\.\.0) # SKIP ", done.stdout, re.MULTILINE)
+        assert "not ok" not in done.stdout
+
+
+def test_make_check_fails_with_the_program(tmp_path):
+    for code in (0, 1, 77, 139):
+        done = subprocess.run(["sh", ROOT / "build-aux/cmocka-tap.sh", "sh", "-c",
+                               f"echo 'not ok 1 - it'; exit {code}"], text=True, timeout=60,
+                              capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (code, "not ok 1 - it\n")
 
 
 # --- systemd ---

@@ -364,9 +364,10 @@ main(void)
 	};
 	int failed;
 
-	/* Where the machine has no Redis, the pools' tests say so. */
-	if (!redis_server_start(&server, NULL))
-		return 77;
+	if (!redis_server_start(&server, NULL)) {
+		puts("1..0 # SKIP the machine has no Redis");
+		return 0;
+	}
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	redis_server_end(&server);
 	return failed;
