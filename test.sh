@@ -60,7 +60,7 @@ PACKAGES=(
 	lighttpd lighttpd-mod-openssl nginx-light apache2 libapache2-mod-fcgid
 	apache2-suexec-pristine caddy
 	curl ca-certificates openssl sqlite3 procps chromium
-	python3 python3-venv systemd logrotate debootstrap
+	docker-compose python3 python3-venv systemd logrotate debootstrap
 	shellcheck clang-format cppcheck mandoc
 )
 

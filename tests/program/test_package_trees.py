@@ -423,5 +423,9 @@ def run_image(image, provider, log):
     site.wait(served, log)
     assert site.ask(group).status == 200
     assert "prepare" not in image.tree.run("gpt-load check-config", **environment).stderr
+    for _ in range(2):
+        image.tree.run("gpt-load backup /data/copy.db --replace", **environment)
+    with sqlite3.connect(image.tree / "data/copy.db") as copy:
+        assert copy.execute("SELECT name FROM groups").fetchall() == [(group.name,)]
     end(served, log)
     assert not os.path.exists(image.tree / "data/run/responder.sock")
