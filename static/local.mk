@@ -61,12 +61,13 @@ uninstall-local: uninstall-page
 uninstall-page:
 	rm -rf '$(DESTDIR)$(pagedir)'
 
-dist-hook: dist-page
+PAGE_OF_DIST = dist-page
 dist-page: $(page_stamp)
 	$(MKDIR_P) '$(distdir)/static/page'
 	cp -R '$(page_built)/.' '$(distdir)/static/page'
 	chmod -R u+w '$(distdir)/static'
 else
+PAGE_OF_DIST =
 page install-page:
 	@echo "this build is without the page: $(PAGE_WHY)" >&2; exit 1
 endif

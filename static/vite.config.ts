@@ -36,6 +36,8 @@ export default defineConfig({
     // The page's policy forbids data: URLs.
     assetsInlineLimit: 0,
     manifest: true,
+    // What the page is made of asks that its licence goes with it.
+    license: { fileName: 'licenses.txt' },
     // The polyfill would be for browsers that are older than the target.
     modulePreload: { polyfill: false },
     rolldownOptions: {

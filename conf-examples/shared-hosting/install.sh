@@ -94,7 +94,7 @@ chmod go= "$CONFIG"
 GPT_LOAD_CONFIG=$CONFIG "$BINDIR/gpt-load" prepare
 
 # In an order in which it serves all the time when it has served before.
-cp -R "$DATADIR/static/assets" "$DATADIR/static/favicon.svg" "$dir"
+cp -R "$DATADIR/static/assets" "$DATADIR/static/favicon.svg" "$DATADIR/static/licenses.txt" "$dir"
 # Below a site's root the page finds its parts from where it is.
 sed 's|="/|="./|g' "$DATADIR/static/index.html" >"$dir/.index.new"
 mv "$dir/.index.new" "$dir/index.html"

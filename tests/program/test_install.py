@@ -3,6 +3,7 @@
 by logrotate."""
 
 import gzip
+import json
 import os
 import pwd
 import re
@@ -87,6 +88,14 @@ def test_an_upgrade_replaces_files_it_does_not_write_into_them(tmp_path):
         assert now.st_ino != begun[name].st_ino, name
         assert file.read() == (tmp_path / name).read_bytes()
         file.close()
+
+
+def test_the_licences_of_what_the_page_is_made_of_go_with_it(prefix):
+    text = (prefix / "share/gpt-load/static/licenses.txt").read_text()
+    named = set(re.findall(r"^## (\S+) - ", text, re.MULTILINE))
+    used = set(json.loads((ROOT / "static/package.json").read_text())["dependencies"])
+    assert used - {"vue"} | {"@vue/runtime-dom"} <= named
+    assert text.count("Permission is hereby granted") >= len(named)
 
 
 def test_make_check_skips_what_the_machine_has_no_server_for(tmp_path):

@@ -3,6 +3,8 @@
 tarball, the package behind the server it finds, and the steps of the Dockerfile. No
 systemd runs there, and no Docker engine: what they would do is done from their files."""
 
+import gzip
+import io
 import os
 import pathlib
 import re
@@ -11,6 +13,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tarfile
 
 import pytest
 
@@ -267,6 +270,24 @@ def next_version(package, folder):
     subprocess.run(["dpkg-deb", "--root-owner-group", "-b", folder / "next",
                     folder / "next.deb"], check=True, capture_output=True)
     return folder / "next.deb"
+
+
+def test_what_the_package_says_of_itself(package):
+    fields = ("Version", "Maintainer")
+    said = {name: subprocess.run(["dpkg-deb", "-f", package, name], check=True, text=True,
+                                 capture_output=True).stdout.strip() for name in fields}
+    version = re.search(r"AC_INIT\(\[gpt-load\],\[([^]]+)\]",
+                        (ROOT / "configure.ac").read_text())[1]
+    # As the documented command made it: nobody has said who publishes it.
+    assert said == {"Version": version,
+                    "Maintainer": "GPT-Load in C authors <authors@gpt-load.invalid>"}
+    listed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], check=True,
+                            capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(listed)) as files:
+        log = gzip.decompress(files.extractfile(
+            "./usr/share/doc/gpt-load/changelog.gz").read()).decode()
+        assert log.startswith(f"gpt-load ({version}) ")
+        assert "./usr/share/gpt-load/static/licenses.txt" in files.getnames()
 
 
 @pytest.mark.parametrize("server", SERVERS)
