@@ -37,6 +37,28 @@ def test_every_variable_is_in_the_configuration_page():
     assert sorted(described) == sorted(sample)
 
 
+# What a document may say of a variable that has no value of its own.
+UNSET = {"WORKERS": {"number of cores", "CPU 核数"},
+         "AUTH_KEY": {"made at first start", "首次启动时生成"},
+         "TRUSTED_PROXIES": {"this machine"}, "UPSTREAM_CA_FILE": {"the system's"}}
+
+
+@pytest.mark.parametrize("page, title", [("docs/configuration.md", "Variables"),
+                                         ("README.md", "Configuration"), ("README_CN.md", "配置")])
+def test_defaults_are_those_of_the_sample(page, title):
+    """And the sample's are the code's: tests/unit/test_conf.c."""
+    sample = dict(re.findall(r"^#([A-Z_]+)=(.*)", (ROOT / ".env.example").read_text(), re.M))
+    rows = table(section((ROOT / page).read_text(), title))
+    assert len(rows) >= 6
+    for row in rows:
+        variables = names(row[0])
+        shown = [one.strip("` ") for one in re.split(r"`, `|, (?=\d)|、", row[1])]
+        for i, name in enumerate(variables):
+            value = sample[name].replace("$DATA_DIR", "DATA_DIR")
+            allowed = {value} if value else UNSET.get(name, {"none", "无"})
+            assert shown[min(i, len(shown) - 1)] in allowed, name
+
+
 def settings_of_the_code():
     text = (ROOT / "lib" / "setting.h").read_text().replace("\\\n", " ")
     found = re.findall(r'X\(\w+, "(\w+)", (\w+), "([^"]*)", (\d+), (\d+), \w+,\s*(\w+)\)', text)

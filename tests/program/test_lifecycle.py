@@ -126,8 +126,9 @@ def test_start_sh_twice_and_its_end(reachable, end):
     with started(reachable, port) as (process, _):
         process.send_signal(end)
         process.wait(30)
-    with started(reachable, port) as (process, seconds):
+    with started(reachable, port, PATH=without_building(reachable)) as (process, seconds):
         assert seconds < 2
+        assert not (reachable / "called").exists()
         assert Client("127.0.0.1", port).request("GET", "/health").status == 200
         ours = {p for p, (_, line) in processes().items() if str(reachable) in line
                 or re.search(rf"\b{port}\b", line)}
@@ -137,6 +138,16 @@ def test_start_sh_twice_and_its_end(reachable, end):
     until(lambda: not (ours | session) & set(processes()), "nothing is left running", 5)
     text = (reachable / "start.log").read_text()
     assert AUTH_KEY not in text
+
+
+def without_building(folder):
+    """A PATH in which nothing that builds or installs does so: it leaves its name."""
+    found = folder / "no-building"
+    found.mkdir()
+    for name in ("make", "cc", "gcc", "npm", "node", "apt-get", "autoreconf", "git"):
+        (found / name).write_text(f"#!/bin/sh\necho {name} >>{folder}/called; exit 1\n")
+        (found / name).chmod(0o755)
+    return f"{found}:{os.environ['PATH']}"
 
 
 def os_session(pid):
