@@ -49,12 +49,18 @@ ErrorLog {run}/error.log
 LogLevel warn
 AddOutputFilterByType DEFLATE text/html text/plain application/json text/event-stream
 DocumentRoot {home}/public_html
+Alias /~me {home}/elsewhere
 <Directory />
 	Require all denied
 	AllowOverride None
 	Options None
 </Directory>
 <Directory {home}/public_html>
+	Require all granted
+	Options SymLinksIfOwnerMatch
+	AllowOverride FileInfo Options=ExecCGI
+</Directory>
+<Directory {home}/elsewhere>
 	Require all granted
 	Options SymLinksIfOwnerMatch
 	AllowOverride FileInfo Options=ExecCGI

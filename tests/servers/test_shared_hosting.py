@@ -190,6 +190,17 @@ def test_the_management_api_and_the_page(host):
     assert got.status == 204
 
 
+def test_in_a_user_s_part_of_a_site(host, provider, group):
+    """As mod_userdir has it: /~me, elsewhere than the site's folder."""
+    host.shell("mkdir -p elsewhere")
+    host.make("install-htaccess", DIR=host.home / "elsewhere/ai", HANDLER=host.handler)
+    got = host.client.request("POST", "/~me/ai" + group.path("/v1//x%20y?z"), HEADERS, json={})
+    assert got.status == 200 and provider.last.target == "/v1//x%20y?z"
+    for path, said in (("/~me/ai/health", "healthy"), ("/~me/ai/keys", "<!DOCTYPE html>")):
+        got = host.client.request("GET", path)
+        assert got.status == 200 and said in got.text
+
+
 @pytest.mark.parametrize("path", [
     "/ai/.htaccess", "/ai/.env", "/ai/.gpt-load.cgi.new", "/ai/gpt-load.cgi", "/ai/api.cgi",
     "/ai/gpt-load.fcgi", "/ai/gpt-load.cgi/proxy/x", "/ai/../gpt-load/etc/gpt-load/gpt-load.env",
