@@ -23,8 +23,10 @@ deb: dist
 	tar -xf $(distdir).tar.xz -C deb.tmp
 	cp -r deb.tmp/$(distdir)/build-aux/debian deb.tmp/$(distdir)/debian
 	cd deb.tmp/$(distdir) && \
-		{ test -z "$$DEBFULLNAME" || test -z "$$DEBEMAIL" || \
-			sed -i "s/GPT-Load in C authors <.*>/$$DEBFULLNAME <$$DEBEMAIL>/" \
-				debian/changelog debian/control; } && \
+		{ test -z "$$DEBFULLNAME" || test -z "$$DEBEMAIL" || { \
+			who=$$(printf '%s <%s>' "$$DEBFULLNAME" "$$DEBEMAIL" | \
+				sed 's/[&\\/]/\\&/g'); \
+			sed -i "s/GPT-Load in C authors <.*>/$$who/" debian/changelog debian/control; \
+		}; } && \
 		dpkg-buildpackage -us -uc -b $(DEBFLAGS)
 	mv deb.tmp/gpt-load_*.deb . && rm -rf deb.tmp
