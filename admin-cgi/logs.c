@@ -190,6 +190,12 @@ count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *r
 	return e == ERR_TIMEOUT ? ERR_OK : e;
 }
 
+/* The same filters, for a page of the rows and for their number. */
+struct filters {
+	struct where newest;
+	struct where all;
+};
+
 struct found {
 	struct ids ids;
 	bool stopped; /* time was over before the page was full */
@@ -198,12 +204,12 @@ struct found {
 };
 
 static enum err
-find(struct req *req, struct db *db, const struct where *filters, struct page page,
+find(struct req *req, struct db *db, const struct filters *filters, struct page page,
      struct found *ret)
 {
 	bool walks = req_query(req, "after").n > 0;
 	int64_t so_far;
-	enum err e = find_ids(req, db, filters, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
+	enum err e = find_ids(req, db, &filters->newest, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
 
 	ret->stopped = e == ERR_TIMEOUT;
 	if (e != ERR_OK && !ret->stopped)
@@ -219,7 +225,8 @@ find(struct req *req, struct db *db, const struct where *filters, struct page pa
 		return ERR_OK;
 	}
 	/* A full page: there may be one more. */
-	return count_rows(db, filters, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total, &ret->capped);
+	return count_rows(db, &filters->all, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total,
+			  &ret->capped);
 }
 
 /* Like other lists' "pagination", and: is the total a lower bound, did the search stop
@@ -244,7 +251,7 @@ out_log_pagination(struct buf *b, struct page page, const struct found *f)
 }
 
 static enum err
-answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct where *filters)
+answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct filters *filters)
 {
 	struct page page = req_page(req);
 	struct found found = {0};
@@ -265,7 +272,7 @@ answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct wh
 static enum err
 list_logs(struct req *req)
 {
-	struct where filters;
+	struct filters filters;
 	struct crypt *crypt;
 	struct db *db;
 
@@ -274,13 +281,17 @@ list_logs(struct req *req)
 		e = req_crypt(req, &crypt);
 	if (e != ERR_OK)
 		return e;
-	where_init(&filters);
-	e = logs_filters(req, db, crypt, &filters);
+	where_init(&filters.newest);
+	where_init(&filters.all);
+	e = logs_filters(req, db, crypt, true, &filters.newest);
+	if (e == ERR_OK)
+		e = logs_filters(req, db, crypt, false, &filters.all);
 	if (e == ERR_OK) {
 		req_flush_logs(req);
 		e = answer_page(req, db, crypt, &filters);
 	}
-	where_done(&filters);
+	where_done(&filters.newest);
+	where_done(&filters.all);
 	return e;
 }
 

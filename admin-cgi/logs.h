@@ -8,10 +8,11 @@
 #include "admin-cgi/admin.h"
 #include "lib/where.h"
 
-/* "FROM request_logs WHERE …" by the request's filters. ERR_VALIDATION: a value that
- * cannot be read; rows that were not asked for would be taken for an answer. */
-enum err logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct where *w)
-    MUST_CHECK;
+/* "FROM request_logs WHERE …" by the request's filters; newest_first: for a query that
+ * wants the newest of them and not all. ERR_VALIDATION: a value that cannot be read; rows
+ * that were not asked for would be taken for an answer. */
+enum err logs_filters(struct req *req, struct db *db, struct crypt *crypt, bool newest_first,
+		      struct where *w) MUST_CHECK;
 /* GET /api/logs/export */
 enum err logs_export(struct req *req) MUST_CHECK;
 

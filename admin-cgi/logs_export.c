@@ -112,7 +112,7 @@ logs_export(struct req *req)
 	if (e != ERR_OK)
 		return e;
 	where_init(&filters);
-	e = logs_filters(req, db, crypt, &filters);
+	e = logs_filters(req, db, crypt, false, &filters);
 	if (e == ERR_OK) {
 		req_flush_logs(req);
 		e = send_csv(req, db, crypt, &filters);

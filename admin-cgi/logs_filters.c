@@ -4,6 +4,8 @@
  */
 #include "admin-cgi/logs.h"
 
+#include "lib/limits.h"
+
 static enum err
 bad_filter(struct req *req, const char *name, const char *wants)
 {
@@ -53,69 +55,143 @@ add_time_filter(struct req *req, struct where *w, const char *name, const char *
 	return ERR_OK;
 }
 
-/* A column that has an index; the value of filter `name` is given. SQLite, which knows
- * nothing of what is in a column, may take the index of one that nearly every row
- * matches: where another filter finds fewer, this one's is hidden by a '+'. */
+/* Filters on columns that have an index, those that find few rows first. SQLite, which knows
+ * nothing of what is in a column, may take the index of one that nearly every row matches:
+ * where an earlier filter finds fewer, the others' are hidden by a '+'. */
+struct indexed {
+	struct where *w;
+	bool sqlite;
+	bool found; /* a filter of few rows is there already */
+};
+
 static void
-add_indexed(struct req *req, struct db *db, struct where *w, const char *name, struct db_arg value)
+indexed_init(struct indexed *ix, struct req *req, struct db *db, struct where *w)
+{
+	static const char *const first[] = {"request_id", "key_value", "key_hash", "source_ip"};
+
+	*ix = (struct indexed){.w = w, .sqlite = db_dialect(db) == DB_SQLITE};
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		ix->found = ix->found || req_query(req, first[i]).n > 0;
+}
+
+static void
+add_indexed(struct indexed *ix, const char *plain, const char *hidden, struct db_arg value)
+{
+	where_arg_of(ix->w, ix->found && ix->sqlite ? hidden : plain, value);
+	ix->found = true;
+}
+
+/* --- classes of statuses, as the dashboard counts them --- */
+
+struct status_class {
+	const char *name;
+	int64_t from;
+	int64_t below;
+	bool outside; /* what is not from … below */
+};
+
+static const struct status_class classes[] = {
+    {"2xx", 200, 300, false}, {"3xx", 300, 400, false},  {"4xx", 400, 500, false},
+    {"5xx", 500, 600, false}, {"other", 200, 600, true},
+};
+
+static void
+add_class(struct where *w, const struct status_class *c, bool hidden)
 {
 	static const struct {
-		const char *name;
-		const char *plain;
-		const char *hidden;
-	} columns[] = {
-	    /* few rows first */
-	    {"request_id", NULL, NULL},
-	    {"key_value", NULL, NULL},
-	    {"key_hash", NULL, NULL},
-	    {"source_ip", NULL, NULL},
-	    {"status_code", " AND status_code = ?", " AND +status_code = ?"},
-	    {"group_id", " AND group_id = ?", " AND +group_id = ?"},
-	    {"request_type", " AND request_type = ?", " AND +request_type = ?"},
-	    {"is_success", " AND is_success = ?", " AND +is_success = ?"},
+		const char *from;
+		const char *below;
+	} sql[2][2] = {
+	    {{" AND status_code >= ?", " AND status_code < ?"},
+	     {" AND status_code + 0 >= ?", " AND status_code + 0 < ?"}},
+	    {{" AND (status_code < ?", " OR status_code >= ?)"},
+	     {" AND (status_code + 0 < ?", " OR status_code + 0 >= ?)"}},
 	};
-	bool better = false;
-	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(columns) && strcmp(columns[i].name, name) != 0; i++)
-		better = better || req_query(req, columns[i].name).n > 0;
-	check(i < ARRAY_LEN(columns) && columns[i].plain != NULL);
-	where_arg_of(
-	    w, better && db_dialect(db) == DB_SQLITE ? columns[i].hidden : columns[i].plain, value);
+	where_arg_of(w, sql[c->outside][hidden].from, db_int(c->from));
+	where_arg_of(w, sql[c->outside][hidden].below, db_int(c->below));
 }
 
 static enum err
-add_exact_filters(struct req *req, struct db *db, struct where *w)
+is_rare(struct db *db, const struct status_class *c, bool *ret)
+{
+	struct where w;
+	int64_t n = 0;
+
+	where_init(&w);
+	where_text(&w, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM request_logs WHERE 1 = 1");
+	add_class(&w, c, false);
+	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_RARE + 1));
+	enum err e = where_query_int(&w, db, &n);
+	where_done(&w);
+	*ret = n <= LIMIT_LOG_RARE;
+	return e;
+}
+
+/* The index has a class's rows status by status: to have them newest first, all of them are
+ * sorted. Of a class that is not rare the newest are found sooner by their time. */
+static enum err
+add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest_first)
+{
+	struct str name = req_query(req, "status_class");
+	const struct status_class *c = NULL;
+	bool hidden = ix->found && ix->sqlite;
+	bool rare = true;
+	enum err e = ERR_OK;
+
+	if (name.n == 0)
+		return ERR_OK;
+	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+		if (str_is(name, classes[i].name))
+			c = &classes[i];
+	if (c == NULL)
+		return bad_filter(req, "status_class", "2xx, 3xx, 4xx, 5xx or other");
+	if (newest_first && !hidden)
+		e = is_rare(db, c, &rare);
+	add_class(ix->w, c, hidden || !rare);
+	ix->found = ix->found || rare;
+	return e;
+}
+
+static enum err
+add_status_filters(struct req *req, struct db *db, struct indexed *ix, bool newest_first)
+{
+	struct str status = req_query(req, "status_code");
+	int64_t code;
+
+	if (status.n > 0) {
+		if (!str_to_i64(status, 0, 999, &code))
+			return bad_filter(req, "status_code", "a status such as 429");
+		add_indexed(ix, " AND status_code = ?", " AND +status_code = ?", db_int(code));
+	}
+	return add_class_filter(req, db, ix, newest_first);
+}
+
+static enum err
+add_exact_filters(struct req *req, struct indexed *ix)
 {
 	struct str success = req_query(req, "is_success");
 	struct str type = req_query(req, "request_type");
-	struct str status = req_query(req, "status_code");
 	struct str group = req_query(req, "group_id");
-	int64_t code;
 	int64_t id;
 	bool flag;
 
+	if (group.n > 0) {
+		if (!str_to_i64(group, 1, INT64_MAX, &id))
+			return bad_filter(req, "group_id", "a number above 0");
+		add_indexed(ix, " AND group_id = ?", " AND +group_id = ?", db_int(id));
+	}
+	if (type.n > 0) {
+		if (!str_is(type, "retry") && !str_is(type, "final"))
+			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
+		add_indexed(ix, " AND request_type = ?", " AND +request_type = ?", db_text(type));
+	}
 	if (str_iis(success, "t") || str_iis(success, "f"))
 		success = str_iis(success, "t") ? STR("true") : STR("false");
 	if (success.n > 0) {
 		if (!str_to_bool(success, &flag))
 			return bad_filter(req, "is_success", "true or false");
-		add_indexed(req, db, w, "is_success", db_bool(flag));
-	}
-	if (type.n > 0) {
-		if (!str_is(type, "retry") && !str_is(type, "final"))
-			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
-		add_indexed(req, db, w, "request_type", db_text(type));
-	}
-	if (group.n > 0) {
-		if (!str_to_i64(group, 1, INT64_MAX, &id))
-			return bad_filter(req, "group_id", "a number above 0");
-		add_indexed(req, db, w, "group_id", db_int(id));
-	}
-	if (status.n > 0) {
-		if (!str_to_i64(status, 0, 999, &code))
-			return bad_filter(req, "status_code", "a status such as 429");
-		add_indexed(req, db, w, "status_code", db_int(code));
+		add_indexed(ix, " AND is_success = ?", " AND +is_success = ?", db_bool(flag));
 	}
 	return ERR_OK;
 }
@@ -136,12 +212,18 @@ add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
 }
 
 enum err
-logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct where *w)
+logs_filters(struct req *req, struct db *db, struct crypt *crypt, bool newest_first,
+	     struct where *w)
 {
+	struct indexed ix;
+
 	where_text(w, " FROM request_logs WHERE 1 = 1");
 	add_text_filters(req, w);
 	add_key_filter(req, crypt, w);
-	enum err e = add_exact_filters(req, db, w);
+	indexed_init(&ix, req, db, w);
+	enum err e = add_status_filters(req, db, &ix, newest_first);
+	if (e == ERR_OK)
+		e = add_exact_filters(req, &ix);
 	if (e == ERR_OK)
 		e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
 	if (e == ERR_OK)

@@ -120,6 +120,8 @@
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */
+/* Up to this many rows of a class of statuses are sorted by their time. */
+#define LIMIT_LOG_RARE 5000
 #define LIMIT_SPOOL_REFUSED 1000
 /* What one worker knows of keys while Redis is away: keys of one group, and of all;
  * reports that it keeps for Redis, the oldest goes first. */

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, newDraft } from '../src/lib/groupDraft.ts'
 import { histogram } from '../src/lib/histogram.ts'
-import { chipsOf, filtersOf, fold } from '../src/lib/logFilters.ts'
+import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { shares } from '../src/lib/members.ts'
 import { mergeOrder, moved, sortChanges } from '../src/lib/order.ts'
 import { isRange, rangeMs } from '../src/lib/ranges.ts'
@@ -68,6 +68,19 @@ test('log filters come from the address and leave out what is none', () => {
   assert.deepEqual(filtersOf(get, 3_600_000), {
     model: 'gpt', start_time: '1970-01-01T00:00:00.000Z',
   })
+  const classes = (text: string) => filtersOf((name) => (name === 'status_class' ? text : ''), 0)
+  assert.deepEqual(classes('4xx'), { status_class: '4xx' })
+  assert.deepEqual(classes('other'), { status_class: 'other' })
+  assert.deepEqual(classes('6xx'), {})
+})
+
+test('a status is a number or a class', () => {
+  assert.deepEqual(statusFilter('429'), { status_code: '429' })
+  assert.deepEqual(statusFilter('0'), { status_code: '0' })
+  assert.deepEqual(statusFilter('5XX'), { status_class: '5xx' })
+  for (const text of ['4x', '1xx', '6xx', '4xxx', '1234', '-1', 'NaN']) {
+    assert.equal(statusFilter(text), null, text)
+  }
 })
 
 test('tries of one request are folded under its last', () => {

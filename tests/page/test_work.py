@@ -125,7 +125,7 @@ def test_filters_of_the_logs_are_chips_in_the_address(stack, open_tab, provider)
     expect(rows(tab)).to_have_count(2)
     page = tab.page
     page.get_by_label("Filter by").select_option("status_code")
-    page.get_by_label("Value").fill("4xx")
+    page.get_by_label("Value").fill("4x")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("429")
     page.get_by_label("Value").fill("400")
@@ -184,6 +184,52 @@ def test_a_setting_is_put_back_and_says_who_overrides_it(stack, open_tab):
     expect(threshold.get_by_role("link")).to_contain_text("one (1)")
     tab.page.get_by_label("Search settings").fill("heartbeat")
     expect(tab.page.locator("[data-setting]")).to_have_count(1)
+
+
+def test_a_class_of_statuses_is_a_filter_kept_in_the_address(stack, open_tab):
+    gateway, group = stack
+    gateway.ask(group)
+    gateway.ask(group, json={"model": "error-400", "messages": []})
+    gateway.api.logs(2, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    page = tab.page
+    expect(rows(tab)).to_have_count(2)
+    page.get_by_label("Filter by").select_option("status_class")
+    page.get_by_label("Value").select_option("5xx")
+    page.get_by_role("button", name="Add filter").click()
+    expect(page.get_by_text("No request matches")).to_be_visible()
+    # Typed as a status, it takes the other's place.
+    page.get_by_label("Filter by").select_option("status_code")
+    page.get_by_label("Value").fill("4XX")
+    page.keyboard.press("Enter")
+    expect(rows(tab)).to_have_count(1)
+    expect(page).to_have_url(re.compile("status_class=4xx"))
+    expect(page.get_by_role("list", name="Filters")).to_have_text("Status class: 4xx")
+    page.reload()
+    expect(rows(tab)).to_have_count(1)
+    expect(rows(tab).first).to_contain_text("400")
+    page.get_by_role("button", name="Remove the filter: Status class").click()
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_a_class_on_the_dashboard_opens_its_requests(stack, open_tab, provider):
+    """As many as it says there: a try that failed on the way is none of them."""
+    gateway, group = stack
+    provider.on(answer(500, json={"error": {"message": "once"}}), times=1)
+    gateway.ask(group)
+    for _ in range(2):
+        gateway.ask(group, json={"model": "error-400", "messages": []})
+    gateway.api.logs(4, group_name="one")
+    tab = open_tab(gateway, "/?range=1h")
+    page = tab.page
+    classes = page.locator("section", has=page.get_by_role("heading", name="By status"))
+    expect(classes).to_contain_text(re.compile(r"2xx\s*1.*4xx\s*2.*5xx\s*0", re.S))
+    classes.get_by_role("button", name="4xx").click()
+    expect(page).to_have_url(re.compile("range=1h.*status_class=4xx"))
+    expect(rows(tab)).to_have_count(2)
+    page.go_back()
+    classes.get_by_role("button", name="5xx").click()
+    expect(page.get_by_text("No request matches")).to_be_visible()
 
 
 def test_the_guide_leads_to_a_first_request(start_gateway, provider, open_tab):

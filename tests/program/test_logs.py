@@ -243,6 +243,10 @@ def test_retention_deletes_what_is_older(start_gateway, provider):
     ({"error_contains": "%"}, 0), ({"source_ip": "127.0.0.1"}, 3),
     ({"source_ip": "10.0.0.1"}, 0), ({"start_time": "2020-01-01T00:00:00Z"}, 3),
     ({"end_time": "2020-01-01T00:00:00+08:00"}, 0), ({"key_value": "no-such-key"}, 0),
+    ({"status_class": "2xx"}, 2), ({"status_class": "4xx"}, 1), ({"status_class": "5xx"}, 0),
+    ({"status_class": "other"}, 0), ({"status_class": "4xx", "status_code": 404}, 1),
+    ({"status_class": "2xx", "status_code": 404}, 0),
+    ({"status_class": "4xx", "source_ip": "127.0.0.1", "is_success": "false"}, 1),
 ])
 def test_filters(logged, filters, wanted):
     assert len(logged.logs(**filters)) == wanted
@@ -265,7 +269,35 @@ def test_filter_by_key(logged):
     assert len(logged.logs(key_value=logged.keys[0])) == 3
 
 
+@pytest.mark.parametrize("name, statuses", [
+    ("2xx", [200, 299]), ("3xx", [300, 399]), ("4xx", [400, 499]), ("5xx", [500, 599]),
+    ("other", [0, 199, 600, 999])])
+def test_classes_of_statuses_from_their_first_to_their_last(edges, name, statuses):
+    gateway, group = edges
+    assert sorted(row["status_code"] for row in group.logs(status_class=name)) == statuses
+    got = gateway.api.raw("GET", f"/api/logs/export?status_class={name}&group_name={group.name}")
+    lines = got.body.decode().splitlines()
+    # Of the one key: its newest row of this class.
+    assert [line.rpartition(",")[2] for line in lines[1:]] == [str(statuses[-1])]
+
+
+@pytest.fixture(scope="module")
+def edges(gateway):
+    """A group with a row of the first and of the last status of every class."""
+    with Provider() as provider:
+        served = gateway.api.create_group(provider.origin, keys=[unique("sk")])
+        edge = [0, 199, 200, 299, 300, 399, 400, 499, 500, 599, 600, 999]
+        for _ in edge:
+            gateway.ask(served)
+        ids = [row["id"] for row in served.logs(len(edge))]
+    for status, one in zip(edge, sorted(ids), strict=True):
+        gateway.execute("UPDATE request_logs SET status_code = ? WHERE id = ?", status, one)
+    return gateway, served
+
+
 @pytest.mark.parametrize("bad", [{"status_code": "4xx"}, {"is_success": "maybe"},
+                                 {"status_class": "400"}, {"status_class": "4XX"},
+                                 {"status_class": "1xx"},
                                  {"start_time": "yesterday"}, {"request_type": "other"}])
 def test_a_filter_that_cannot_be_read_is_refused(gateway, bad):
     (name, value), = bad.items()

@@ -195,6 +195,7 @@ GOOD = [
     ("getEncryptionStatus", lambda w: {}),
     ("listLogs", lambda w: {"query": f"?group_name={w.group.name}&is_success=t&status_code=200"
                                      "&request_type=final&start_time=2020-01-01T00:00:00Z"}),
+    ("listLogs", lambda w: {"query": "?status_class=2xx"}),
     ("listLogs", lambda w: {"query": f"?key_hash={w.log['key_hash']}", "headers": MASK}),
     ("listLogs", lambda w: {"query": f"?group_id={w.group.id}&after={w.log['id']}"}),
     ("exportLogKeys", lambda w: {"query": f"?group_name={w.group.name}"}),
@@ -336,6 +337,7 @@ BAD = [
     ("getDashboardSummary", lambda w: {"query": "?group_id=0"}, 400, "BAD_REQUEST"),
     ("listLogs", lambda w: {"query": "?group_id=x"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?status_code=abc"}, 400, "VALIDATION_FAILED"),
+    ("listLogs", lambda w: {"query": "?status_class=6xx"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?is_success=maybe"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?start_time=yesterday"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?request_type=odd"}, 400, "VALIDATION_FAILED"),

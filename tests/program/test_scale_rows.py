@@ -103,6 +103,9 @@ def check_equality(filled):
     for query, total in [
             ({}, n), ({"status_code": 200}, n - n // 20), ({"status_code": 429}, n // 40),
             ({"status_code": 404}, 0), ({"is_success": "false"}, n // 20),
+            ({"status_class": "2xx"}, n - n // 20), ({"status_class": "4xx"}, n // 40),
+            ({"status_class": "5xx"}, n // 40), ({"status_class": "3xx"}, 0),
+            ({"status_class": "other"}, 0), ({"is_success": "true", "status_class": "5xx"}, 0),
             ({"request_type": "retry"}, n // 40), ({"key_value": key}, n // KEYS),
             ({"key_value": "sk-unknown"}, 0), ({"group_id": filled.groups[1].id}, n // 4),
             ({"source_ip": "10.0.5.3"}, None), (stretch, n),

@@ -12,6 +12,7 @@ export interface LogFilters {
   key_hash?: string
   is_success?: 'true' | 'false'
   request_type?: 'retry' | 'final'
+  status_class?: '2xx' | '3xx' | '4xx' | '5xx' | 'other'
   status_code?: number
   source_ip?: string
   request_id?: string

@@ -8,6 +8,7 @@ export const FIELDS = [
   'group_name',
   'parent_group_name',
   'model',
+  'status_class',
   'status_code',
   'is_success',
   'request_type',
@@ -18,8 +19,12 @@ export const FIELDS = [
 ] as const
 export type Field = (typeof FIELDS)[number]
 
+/** As the dashboard counts them; other: what is in none of the four. */
+export const STATUS_CLASSES = ['2xx', '3xx', '4xx', '5xx', 'other'] as const
+
 /** Fields with few values, to be chosen from. */
-export const CHOICES: Partial<Record<Field, string[]>> = {
+export const CHOICES: Partial<Record<Field, readonly string[]>> = {
+  status_class: STATUS_CLASSES,
   is_success: ['true', 'false'],
   request_type: ['final', 'retry'],
 }
@@ -41,12 +46,22 @@ export function isStatus(text: string): boolean {
   return /^\d{1,3}$/.test(text)
 }
 
+/** What is typed as a status, as a filter: "429", and "4xx" is its class. Null: neither. */
+export function statusFilter(text: string): Partial<Record<Field, string>> | null {
+  const name = text.toLowerCase()
+  if (isStatus(name)) return { status_code: name }
+  return /^[2-5]xx$/.test(name) ? { status_class: name } : null
+}
+
+function isKnown(field: Field, value: string): boolean {
+  if (field === 'status_code') return isStatus(value)
+  return CHOICES[field]?.includes(value) ?? true
+}
+
 export function filtersOf(get: (name: string) => string, now: number): LogFilters {
   const filters: Record<string, string | number> = {}
   for (const { field, value } of chipsOf(get)) {
-    if (field === 'status_code') {
-      if (isStatus(value)) filters[field] = Number(value)
-    } else filters[field] = value
+    if (isKnown(field, value)) filters[field] = field === 'status_code' ? Number(value) : value
   }
   const back = rangeMs(get('range'))
   if (!Number.isNaN(back)) filters.start_time = new Date(now - back).toISOString()
