@@ -91,6 +91,26 @@ def test_validation_says_why_keys_failed(stack, open_tab):
     expect(tab.page.locator("tbody")).to_contain_text("5 valid, 2 failed")
 
 
+def test_a_change_to_a_key_leaves_the_list_where_it_is(start_gateway, provider, open_tab):
+    gateway = start_gateway()
+    group = gateway.api.create_group(
+        provider.origin, name="long", keys=[f"sk-long-{n:03d}-abcdefgh" for n in range(100)])
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    tab.settle()
+    box = tab.page.get_by_role("region", name="Keys")
+    box.evaluate("(one) => one.scrollTo(0, 2000)")
+    low = tab.page.locator("tbody tr[data-index='80']")
+    low.get_by_role("checkbox").click()
+    tab.page.get_by_role("toolbar").get_by_role("button", name="Disable").click()
+    tab.page.get_by_role("dialog").get_by_label("Reason").fill("spare")
+    tab.page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    expect(low).to_contain_text("Disabled")
+    assert box.evaluate("(one) => one.scrollTop") > 1500
+    tab.page.get_by_label("Filter by state").select_option("active")
+    expect(tab.page.locator("[data-test=total]")).to_contain_text("99")
+    assert box.evaluate("(one) => one.scrollTop") == 0
+
+
 def test_an_aggregate_in_one_step(stack, open_tab):
     gateway, group = stack
     other = gateway.api.create_group("http://127.0.0.1:1", name="two", keys=["sk-two"])
