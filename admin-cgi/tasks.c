@@ -149,11 +149,53 @@ show(struct req *req)
 	return e;
 }
 
-/* What an import did so far; of other tasks there is no more than the row says. */
+/* What an import did so far. */
+static enum err
+out_import(struct req *req, struct db *db, struct crypt *crypt, const struct task_row *t)
+{
+	struct task_report report = {0};
+	enum err e = task_report_get(db, crypt, t->id, &req->arena, &report);
+
+	const struct import_counts counts = {
+	    .total = t->total,
+	    .added = t->good,
+	    .in_text = report.repeated,
+	    .in_group = t->processed - t->good - report.repeated - report.malformed,
+	    .malformed = report.malformed,
+	};
+	out_import_counts(&req->data, &counts);
+	out_key_faults(req, report.faults, report.n_faults, report.malformed);
+	return e;
+}
+
+/* Of a validation, why the keys failed that did so far; of other tasks there are none. */
+static enum err
+out_causes(struct req *req, struct db *db, struct crypt *crypt, const struct task_row *t)
+{
+	struct buf *b = &req->data;
+	struct causes causes;
+	enum err e = ERR_OK;
+
+	causes_init(&causes);
+	if (str_is(t->type, "KEY_VALIDATION"))
+		e = task_causes_get(db, crypt, t->id, &causes);
+	causes_sort(&causes);
+	out_open(b, "causes", '[');
+	for (size_t i = 0; i < causes.n; i++) {
+		out_open(b, NULL, '{');
+		out_str(b, "error", errtext(causes.v[i].text, req->language, &req->arena));
+		out_int(b, "count", causes.v[i].n);
+		out_close(b, '}');
+	}
+	out_close(b, ']');
+	out_int(b, "causes_left_out", causes.others);
+	causes_done(&causes);
+	return e;
+}
+
 static enum err
 report(struct req *req)
 {
-	struct task_report report = {0};
 	struct task_row task;
 	struct crypt *crypt;
 	struct db *db;
@@ -163,26 +205,20 @@ report(struct req *req)
 		e = req_crypt(req, &crypt);
 	if (e == ERR_OK)
 		e = task_get(db, req->ids[0], &req->arena, &task, &req->info);
-	if (e == ERR_OK)
-		e = task_report_get(db, crypt, req->ids[0], &req->arena, &report);
 	if (e != ERR_OK)
 		return e;
-	const struct import_counts counts = {
-	    .total = task.total,
-	    .added = task.good,
-	    .in_text = report.repeated,
-	    .in_group = task.processed - task.good - report.repeated - report.malformed,
-	    .malformed = report.malformed,
-	};
 	out_open(&req->data, NULL, '{');
 	out_task(req, "task", &task);
-	if (str_is(task.type, "KEY_IMPORT"))
-		out_import_counts(&req->data, &counts);
-	else
+	if (str_is(task.type, "KEY_IMPORT")) {
+		e = out_import(req, db, crypt, &task);
+	} else {
 		out_raw(&req->data, "counts", STR("null"));
-	out_key_faults(req, report.faults, report.n_faults, report.malformed);
+		out_key_faults(req, NULL, 0, 0);
+	}
+	if (e == ERR_OK)
+		e = out_causes(req, db, crypt, &task);
 	out_close(&req->data, '}');
-	return ERR_OK;
+	return e;
 }
 
 static enum err

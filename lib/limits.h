@@ -84,6 +84,9 @@
 #define LIMIT_BULK_IDS 1000
 /* Malformed keys of one import that its report names; more are only counted. */
 #define LIMIT_KEY_FAULTS 100
+/* Causes of failed validations that one report tells apart, and bytes of each one's text. */
+#define LIMIT_CAUSES      40
+#define LIMIT_CAUSE_BYTES 160
 /* Seconds that the test of an upstream may take. */
 #define LIMIT_UPSTREAM_TEST_SECONDS 30
 /* Tries of one request: max_retries is held to this. */
@@ -117,11 +120,11 @@
 #define LIMIT_LOG_COUNT    10000
 #define LIMIT_LOG_COUNT_MS 50
 #define LIMIT_LOG_SECONDS  2
+/* Up to this many rows of a class of statuses are sorted by their time. */
+#define LIMIT_LOG_RARE 5000
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */
-/* Up to this many rows of a class of statuses are sorted by their time. */
-#define LIMIT_LOG_RARE 5000
 #define LIMIT_SPOOL_REFUSED 1000
 /* What one worker knows of keys while Redis is away: keys of one group, and of all;
  * reports that it keeps for Redis, the oldest goes first. */

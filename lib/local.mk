@@ -12,6 +12,7 @@ lib_libcore_a_SOURCES = \
 	lib/base.c lib/base.h \
 	lib/batch.c lib/batch.h \
 	lib/buf.c lib/buf.h \
+	lib/cause.c lib/cause.h \
 	lib/cgi.c lib/cgi.h \
 	lib/channel.c lib/channel.h \
 	lib/checker.c lib/checker.h \
@@ -92,6 +93,7 @@ lib_libcore_a_SOURCES = \
 	lib/survey.c lib/survey.h \
 	lib/survey_plan.c \
 	lib/task.c lib/task.h \
+	lib/task_report.c lib/task_store.h \
 	lib/task_run.c \
 	lib/url.c lib/url.h \
 	lib/usage.c lib/usage.h \

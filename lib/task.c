@@ -2,20 +2,15 @@
  *
  * Tasks as rows: made, looked at, cancelled. Doing them is task_run.c's.
  */
-#include "lib/task.h"
+#include "lib/task_store.h"
 
 #include "lib/clock.h"
 #include "lib/group.h"
-#include "lib/json.h"
 #include "lib/limits.h"
 #include "lib/str.h"
 #include "lib/where.h"
 
-#include <json-c/json.h>
-
 #define DAY_US INT64_C(86400000000)
-/* A portion of input: its text, encrypted in hex, fits MySQL's TEXT. */
-#define PART_BYTES (24 * 1024)
 
 static const char *const type_names[] = {
     [TASK_IMPORT] = "KEY_IMPORT",
@@ -36,26 +31,6 @@ finish(struct db *db, enum err e)
 }
 
 static enum err
-put_part(struct db *db, const struct crypt *crypt, int64_t task_id, int64_t part, struct str text,
-	 size_t n)
-{
-	struct buf stored;
-
-	buf_init(&stored, 4 * PART_BYTES + 4 * LIMIT_KEY_BYTES);
-	crypt_encrypt(crypt, text, &stored);
-	enum err e = buf_err(&stored);
-	if (e == ERR_OK)
-		e = db_exec(db,
-			    "INSERT INTO gptl_task_input (task_id, part, n, key_values) "
-			    "VALUES (?,?,?,?)",
-			    DB_ARGS(db_int(task_id), db_int(part), db_int((int64_t)n),
-				    db_text(buf_view(&stored))),
-			    NULL);
-	buf_done(&stored);
-	return e;
-}
-
-static enum err
 put_input(struct db *db, const struct crypt *crypt, int64_t task_id, const struct key_text *keys)
 {
 	enum err e = ERR_OK;
@@ -63,100 +38,19 @@ put_input(struct db *db, const struct crypt *crypt, int64_t task_id, const struc
 	size_t in_part = 0;
 	struct buf text;
 
-	buf_init(&text, PART_BYTES + LIMIT_KEY_BYTES + 1);
+	buf_init(&text, TASK_PART_BYTES + LIMIT_KEY_BYTES + 1);
 	for (size_t i = 0; i < keys->n && e == ERR_OK; i++) {
 		buf_str(&text, keys->v[i]);
 		buf_char(&text, '\n');
 		in_part++;
-		if (text.n < PART_BYTES - LIMIT_KEY_BYTES && i + 1 < keys->n)
+		if (text.n < TASK_PART_BYTES - LIMIT_KEY_BYTES && i + 1 < keys->n)
 			continue;
-		e = put_part(db, crypt, task_id, part++, buf_view(&text), in_part);
+		e = task_put_part(db, crypt, task_id, part++, buf_view(&text), in_part);
 		buf_clear(&text);
 		in_part = 0;
 	}
 	wipe(text.p, text.n);
 	buf_done(&text);
-	return e;
-}
-
-/* --- what an import left out: part 0 of its input, kept as long as the task --- */
-
-static enum err
-put_report(struct db *db, const struct crypt *crypt, int64_t task_id, const struct key_text *keys)
-{
-	const struct key_faults *faults = &keys->faults;
-	size_t shown = MIN(faults->n, (size_t)LIMIT_KEY_FAULTS);
-	struct buf text;
-
-	if (faults->n == 0 && keys->given == keys->n)
-		return ERR_OK;
-	buf_init(&text, PART_BYTES);
-	buf_printf(&text, "{\"repeated\":%zu,\"malformed\":%zu,\"faults\":[", keys->given - keys->n,
-		   faults->n);
-	for (size_t i = 0; i < shown; i++) {
-		buf_printf(&text, "%s[%zu,%d,", i > 0 ? "," : "", faults->v[i].line,
-			   (int)faults->v[i].kind);
-		buf_json(&text, faults->v[i].sample);
-		buf_char(&text, ']');
-	}
-	buf_cstr(&text, "]}");
-	enum err e = buf_err(&text);
-	if (e == ERR_OK)
-		e = put_part(db, crypt, task_id, 0, buf_view(&text), 0);
-	buf_done(&text);
-	return e;
-}
-
-static enum err
-read_report(struct str text, struct arena *arena, struct task_report *ret)
-{
-	AUTO_JSON struct json_object *report = NULL;
-	int64_t kind;
-	int64_t line;
-	struct str sample;
-
-	enum err e = json_parse(text, &report, NULL);
-	if (e != ERR_OK || !json_get_int(json_get(report, "repeated"), &ret->repeated) ||
-	    !json_get_int(json_get(report, "malformed"), &ret->malformed))
-		return ERR_INTERNAL;
-	struct json_object *list = json_get(report, "faults");
-	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
-	ret->faults = arena_alloc(arena, (n + 1) * sizeof(*ret->faults));
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *one = json_object_array_get_idx(list, i);
-		if (!json_object_is_type(one, json_type_array) ||
-		    !json_get_int(json_object_array_get_idx(one, 0), &line) ||
-		    !json_get_int(json_object_array_get_idx(one, 1), &kind) || kind < 0 ||
-		    kind >= KEY_FAULT__MAX ||
-		    !json_get_text(json_object_array_get_idx(one, 2), &sample))
-			return ERR_INTERNAL;
-		ret->faults[ret->n_faults++] = (struct key_fault){
-		    (size_t)line, (enum key_fault_kind)kind, arena_str(arena, sample)};
-	}
-	return ERR_OK;
-}
-
-enum err
-task_report_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
-		struct task_report *ret)
-{
-	struct db_rows *rows = NULL;
-	struct buf plain;
-	enum err e =
-	    db_query(db, "SELECT key_values FROM gptl_task_input WHERE task_id = ? AND part = 0",
-		     DB_ARGS(db_int(id)), &rows);
-
-	*ret = (struct task_report){0};
-	buf_init(&plain, PART_BYTES);
-	if (e == ERR_OK && db_next(rows, &e)) {
-		e = crypt_decrypt(crypt, db_col_text(rows, 0), &plain);
-		if (e == ERR_OK)
-			e = buf_err(&plain);
-		if (e == ERR_OK)
-			e = read_report(buf_view(&plain), arena, ret);
-	}
-	db_rows_done(rows);
-	buf_done(&plain);
 	return e;
 }
 
@@ -239,7 +133,7 @@ task_add(struct db *db, const struct crypt *crypt, int64_t group_id, enum task_t
 	if (e == ERR_OK)
 		e = put_input(db, crypt, id, keys);
 	if (e == ERR_OK && type == TASK_IMPORT)
-		e = put_report(db, crypt, id, keys);
+		e = task_put_faults(db, crypt, id, keys);
 	e = finish(db, e);
 	return e == ERR_OK ? task_get(db, id, arena, ret, info) : e;
 }

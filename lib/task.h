@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "lib/arena.h"
+#include "lib/cause.h"
 #include "lib/conf.h"
 #include "lib/crypt.h"
 #include "lib/db.h"
@@ -68,10 +69,13 @@ struct task_report {
 	struct key_fault *faults; /* the first of them; in the arena */
 	size_t n_faults;
 };
-/* All zero when nothing was left out, when the task is none that imports, and when
- * there is no such task. ERR_CRYPT: stored with another ENCRYPTION_KEY. */
+/* Of an import; all zero when nothing was left out, and when there is no such task.
+ * ERR_CRYPT: stored with another ENCRYPTION_KEY. */
 enum err task_report_get(struct db *db, const struct crypt *crypt, int64_t id, struct arena *arena,
 			 struct task_report *ret) MUST_CHECK;
+/* Of a validation: adds why the keys failed that it has counted so far. ERR_CRYPT: as above. */
+enum err task_causes_get(struct db *db, const struct crypt *crypt, int64_t id,
+			 struct causes *causes) MUST_CHECK;
 bool task_is_active(const struct task_row *t); /* waits or runs */
 /* It ends at its next portion. ERR_NOT_FOUND; nothing when it has ended. */
 enum err task_cancel(struct db *db, int64_t id, struct errinfo *info) MUST_CHECK;

@@ -6,7 +6,7 @@
  * is when all of them have answered; what was under way when the process died is
  * tried again.
  */
-#include "lib/task.h"
+#include "lib/task_store.h"
 
 #include "lib/checker.h"
 #include "lib/clock.h"
@@ -34,6 +34,7 @@ struct validation {
 	size_t started; /* of those, likewise the next two */
 	size_t done;
 	size_t good;
+	struct causes causes; /* of the whole validation */
 };
 
 struct task_runner {
@@ -65,6 +66,7 @@ validation_free(struct task_runner *r, struct validation *v)
 	*at = v->next;
 	checker_free(v->checker);
 	arena_done(&v->arena);
+	causes_done(&v->causes);
 	free(v);
 }
 
@@ -321,10 +323,33 @@ validation_begin(struct task_runner *r, const struct task_row *t, struct validat
 	v->task_id = t->id;
 	v->checker = checker;
 	arena_init(&v->arena, 64 * 1024);
+	causes_init(&v->causes);
 	v->next = r->validations;
 	r->validations = v;
 	*ret = v;
-	return ERR_OK;
+	/* Somebody may have begun it before us. */
+	e = task_causes_get(r->db, r->crypt, t->id, &v->causes);
+	if (e != ERR_OK)
+		validation_free(r, v);
+	return e;
+}
+
+/* The batch's counts, and why its keys failed. */
+static enum err
+put_batch(struct task_runner *r, const struct validation *v)
+{
+	enum err e = db_begin(r->db);
+
+	if (e != ERR_OK)
+		return e;
+	e = add_progress(r->db, v->task_id, v->n, v->good, v->rows[v->n - 1].id);
+	if (e == ERR_OK && v->good < v->n)
+		e = task_put_causes(r->db, r->crypt, v->task_id, &v->causes);
+	if (e == ERR_OK)
+		e = db_commit(r->db);
+	if (e != ERR_OK)
+		db_rollback(r->db);
+	return e;
 }
 
 /* The batch is through: its counts, and the next one; or the end. */
@@ -337,7 +362,7 @@ next_batch(struct task_runner *r, const struct task_row *t, struct validation *v
 	enum err e = ERR_OK;
 
 	if (v->n > 0)
-		e = add_progress(r->db, t->id, v->n, v->good, position);
+		e = put_batch(r, v);
 	if (e != ERR_OK)
 		return e;
 	arena_done(&v->arena);
@@ -353,10 +378,12 @@ start_tests(struct validation *v, struct errinfo *info)
 
 	while (e == ERR_OK && v->started < v->n && checker_room(v->checker) > 0) {
 		const struct key_row *row = &v->rows[v->started++];
-		if (row->readable)
+		if (row->readable) {
 			e = checker_start(v->checker, row->id, row->value, info);
-		else
-			v->done++;
+			continue;
+		}
+		causes_add(&v->causes, str_of(err_message(ERR_CRYPT)), 1);
+		v->done++;
 	}
 	return e;
 }
@@ -382,6 +409,8 @@ step_validation(struct task_runner *r, const struct task_row *t, struct errinfo 
 	while (checker_take(v->checker, &checked)) {
 		v->done++;
 		v->good += checked.ok;
+		if (!checked.ok)
+			causes_add(&v->causes, buf_view(&checked.why), 1);
 		buf_done(&checked.why);
 	}
 	return e;

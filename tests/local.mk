@@ -20,6 +20,7 @@ UNIT_TESTS = \
 	tests/unit/test_await \
 	tests/unit/test_base \
 	tests/unit/test_buf \
+	tests/unit/test_cause \
 	tests/unit/test_cgi \
 	tests/unit/test_channel \
 	tests/unit/test_conf \

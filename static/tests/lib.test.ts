@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, newDraft } from '../src/lib/groupDraft.ts'
-import { histogram } from '../src/lib/histogram.ts'
+import { causesOf, tellingPart } from '../src/lib/causes.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { shares } from '../src/lib/members.ts'
 import { mergeOrder, moved, sortChanges } from '../src/lib/order.ts'
@@ -90,9 +90,15 @@ test('tries of one request are folded under its last', () => {
 })
 
 test('failures are counted by cause, without what names a single request', () => {
-  assert.deepEqual(histogram(['bad req_abcdef123', 'bad req_zzzzzz999', 'other']), [
-    { text: 'bad req_…', n: 2 }, { text: 'other', n: 1 },
+  assert.deepEqual(causesOf(['bad req_abcdef123', 'bad req_zzzzzz999', 'other']), [
+    { error: 'bad req_…', count: 2 }, { error: 'other', count: 1 },
   ])
+})
+
+test('keys that failed by a cause are found by what they all say', () => {
+  assert.equal(tellingPart('[status 401] bad key sk-… (req_…)'), '[status 401] bad key sk-')
+  assert.equal(tellingPart('quota of [redacted] is used up'), 'is used up')
+  assert.equal(tellingPart('…'), '')
 })
 
 test('a group is saved as what differs', () => {

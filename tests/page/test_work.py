@@ -83,12 +83,35 @@ def test_validation_says_why_keys_failed(stack, open_tab):
     dialog = tab.page.get_by_role("dialog")
     dialog.get_by_role("button", name="Start").click()
     expect(dialog.locator("[data-test=task-progress]")).to_contain_text("5 valid, 2 failed")
-    expect(dialog.locator("dl.causes")).to_contain_text("Incorrect API key provided")
-    expect(dialog.locator("dl.causes")).to_contain_text("2")
-    dialog.get_by_role("button", name="Close", exact=True).click()
+    causes = dialog.locator("[data-test=causes]")
+    expect(causes).to_have_text(re.compile(r"Incorrect API key provided.*2$"))
+    # A cause leads to the keys that failed by it.
+    causes.get_by_role("link").click()
+    expect(dialog).to_be_hidden()
+    expect(rows(tab)).to_have_count(2)
     expect(tab.page.locator("[data-test=numbers]")).to_contain_text("Invalid2")
     tab.page.locator("nav#nav").get_by_role("link", name="Tasks").click()
     expect(tab.page.locator("tbody")).to_contain_text("5 valid, 2 failed")
+    # What it found is there for who comes later.
+    tab.page.get_by_role("button", name="Validation").click()
+    expect(tab.page.locator("[data-test=causes]")).to_contain_text("Incorrect API key provided")
+
+
+def test_a_validation_shows_every_failure_of_a_large_group(start_gateway, provider, open_tab):
+    """More failures than the largest page of keys has."""
+    gateway = start_gateway()
+    vendors.speak_openai(provider, set())
+    keys = [f"sk-dead-{n}-abcdefgh" for n in range(1200)]
+    group = gateway.api.create_group(provider.origin, name="dead", keys=keys,
+                                     config={"key_validation_concurrency": 20})
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    tab.page.locator("[data-test=key-menu]").click()
+    tab.page.get_by_role("menuitem", name="Validate keys").click()
+    dialog = tab.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.locator("[data-test=task-progress]")).to_contain_text(
+        "0 valid, 1,200 failed", timeout=60_000)
+    expect(dialog.locator("[data-test=causes] dd.num")).to_have_text("1,200")
 
 
 def test_a_change_to_a_key_leaves_the_list_where_it_is(start_gateway, provider, open_tab):
@@ -163,49 +186,6 @@ def test_filters_of_the_logs_are_chips_in_the_address(stack, open_tab, provider)
     expect(rows(tab)).to_have_count(2)
 
 
-def test_tries_of_one_request_are_one_row_until_asked_for(stack, open_tab, provider):
-    gateway, group = stack
-    provider.on(answer(500, json={"error": {"message": "first one fails"}}), times=1)
-    gateway.ask(group)
-    gateway.api.logs(2, group_name="one")
-    tab = open_tab(gateway, "/logs")
-    expect(rows(tab)).to_have_count(1)
-    expect(rows(tab).first).to_contain_text("×2")
-    rows(tab).first.click()
-    panel = tab.page.locator("[data-test=log-panel]")
-    expect(panel.locator("ol li")).to_have_count(2)
-    panel.locator("ol li").first.get_by_role("button").click()
-    expect(panel.locator(".error")).to_contain_text("first one fails")
-    tab.page.keyboard.press("Escape")
-    tab.page.locator(".el-switch", has=tab.page.get_by_role("switch", name="Every try")).click()
-    expect(rows(tab)).to_have_count(2)
-
-
-def test_new_rows_come_by_themselves_while_live(stack, open_tab):
-    gateway, group = stack
-    gateway.ask(group)
-    tab = open_tab(gateway, "/logs?live=1")
-    expect(rows(tab)).to_have_count(1)
-    gateway.ask(group)
-    expect(rows(tab)).to_have_count(2)
-
-
-def test_a_setting_is_put_back_and_says_who_overrides_it(stack, open_tab):
-    gateway, group = stack
-    gateway.api.set(max_retries=7)
-    tab = open_tab(gateway, "/settings")
-    line = tab.page.locator("[data-setting=max_retries]")
-    line.get_by_role("button", name="Reset to default (3)").click()
-    expect(line).to_contain_text("Changed")
-    tab.page.get_by_role("button", name="Save", exact=True).click()
-    expect(line).not_to_contain_text("Changed")
-    assert gateway.api.settings()["max_retries"] == 3
-    threshold = tab.page.locator("[data-setting=blacklist_threshold]")
-    expect(threshold.get_by_role("link")).to_contain_text("one (1)")
-    tab.page.get_by_label("Search settings").fill("heartbeat")
-    expect(tab.page.locator("[data-setting]")).to_have_count(1)
-
-
 def test_a_class_of_statuses_is_a_filter_kept_in_the_address(stack, open_tab):
     gateway, group = stack
     gateway.ask(group)
@@ -250,6 +230,49 @@ def test_a_class_on_the_dashboard_opens_its_requests(stack, open_tab, provider):
     page.go_back()
     classes.get_by_role("button", name="5xx").click()
     expect(page.get_by_text("No request matches")).to_be_visible()
+
+
+def test_tries_of_one_request_are_one_row_until_asked_for(stack, open_tab, provider):
+    gateway, group = stack
+    provider.on(answer(500, json={"error": {"message": "first one fails"}}), times=1)
+    gateway.ask(group)
+    gateway.api.logs(2, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    expect(rows(tab)).to_have_count(1)
+    expect(rows(tab).first).to_contain_text("×2")
+    rows(tab).first.click()
+    panel = tab.page.locator("[data-test=log-panel]")
+    expect(panel.locator("ol li")).to_have_count(2)
+    panel.locator("ol li").first.get_by_role("button").click()
+    expect(panel.locator(".error")).to_contain_text("first one fails")
+    tab.page.keyboard.press("Escape")
+    tab.page.locator(".el-switch", has=tab.page.get_by_role("switch", name="Every try")).click()
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_new_rows_come_by_themselves_while_live(stack, open_tab):
+    gateway, group = stack
+    gateway.ask(group)
+    tab = open_tab(gateway, "/logs?live=1")
+    expect(rows(tab)).to_have_count(1)
+    gateway.ask(group)
+    expect(rows(tab)).to_have_count(2)
+
+
+def test_a_setting_is_put_back_and_says_who_overrides_it(stack, open_tab):
+    gateway, group = stack
+    gateway.api.set(max_retries=7)
+    tab = open_tab(gateway, "/settings")
+    line = tab.page.locator("[data-setting=max_retries]")
+    line.get_by_role("button", name="Reset to default (3)").click()
+    expect(line).to_contain_text("Changed")
+    tab.page.get_by_role("button", name="Save", exact=True).click()
+    expect(line).not_to_contain_text("Changed")
+    assert gateway.api.settings()["max_retries"] == 3
+    threshold = tab.page.locator("[data-setting=blacklist_threshold]")
+    expect(threshold.get_by_role("link")).to_contain_text("one (1)")
+    tab.page.get_by_label("Search settings").fill("heartbeat")
+    expect(tab.page.locator("[data-setting]")).to_have_count(1)
 
 
 def test_the_guide_leads_to_a_first_request(start_gateway, provider, open_tab):

@@ -215,7 +215,39 @@ def test_a_report_of_another_task(api, provider):
     group = api.create_group(provider.origin, keys=["sk-v"])
     report = finished(api, api.call("POST", "/api/keys/validate-group", {"group_id": group.id}))
     assert (report["counts"], report["malformed"]) == (None, [])
+    assert (report["causes"], report["causes_left_out"]) == ([], 0)
     assert report["task"]["result"] == {"total_keys": 1, "valid_keys": 1, "invalid_keys": 0}
+
+
+def refuse(provider, status, key, message):
+    provider.on(answer(status, json={"error": {"message": message}}), key=key)
+
+
+def test_a_validation_counts_every_failure_by_its_cause(api, provider):
+    """More keys than one portion has, each refused in words of its own."""
+    keys = [unique("sk-tried") for _ in range(230)]
+    group = api.create_group(provider.origin, keys=keys)
+    for n, key in enumerate(keys):
+        if n < 160:
+            refuse(provider, 401, key, f"Incorrect API key {key[:6]}***{key[-4:]} (req_{n}abcdef)")
+        elif n < 220:
+            refuse(provider, 429, key, f"Quota is used up: \"plan\" {key}")
+    report = finished(api, api.call("POST", "/api/keys/validate-group", {"group_id": group.id}))
+    assert report["task"]["result"] == {"total_keys": 230, "valid_keys": 10, "invalid_keys": 220}
+    assert report["causes"] == [
+        {"error": "[status 401] Incorrect API key sk-… (req_…)", "count": 160},
+        {"error": "[status 429] Quota is used up: \"plan\" [redacted]", "count": 60}]
+    assert report["causes_left_out"] == 0
+
+
+def test_rare_causes_are_only_counted(api, provider):
+    keys = [unique("sk-odd") for _ in range(55)]
+    group = api.create_group(provider.origin, keys=keys)
+    for n, key in enumerate(keys):
+        refuse(provider, 403, key, f"no, because of {n} things")
+    report = finished(api, api.call("POST", "/api/keys/validate-group", {"group_id": group.id}))
+    assert [one["count"] for one in report["causes"]] == [1] * 40
+    assert report["causes_left_out"] == 15
 
 
 def test_several_groups_have_a_task_at_once(api, provider):

@@ -299,6 +299,20 @@ test_validation_of_a_group_just_made(void **state)
 }
 
 static void
+assert_causes(struct fixture *f, int64_t id, const char *text, int64_t n)
+{
+	struct causes causes;
+
+	causes_init(&causes);
+	assert_int_equal(task_causes_get(f->db, f->crypt, id, &causes), ERR_OK);
+	assert_int_equal(causes.n, 1);
+	assert_true(str_is(causes.v[0].text, text));
+	assert_int_equal(causes.v[0].n, n);
+	assert_int_equal(causes.others, 0);
+	causes_done(&causes);
+}
+
+static void
 test_validation(void **state)
 {
 	struct fixture *f = *state;
@@ -325,6 +339,8 @@ test_validation(void **state)
 		;
 	assert_task(f, t.id, "done", 130, 0);
 	assert_int_equal(in_pool(f, 1, KEY_INVALID), 130);
+	/* Why, each of them once, whoever tried it. */
+	assert_causes(f, t.id, "[status 401] no", 130);
 
 	/* What says nothing about the key changes nothing. */
 	httpmock_answer(f->mock, 200, "{}");

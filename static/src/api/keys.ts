@@ -3,7 +3,7 @@ import { keepPreviousData, useQuery } from '@tanstack/vue-query'
 import { computed, type Ref } from 'vue'
 import { client, file, unwrap } from './client'
 import { queryClient } from './query'
-import type { ApiKey, BulkAction, KeyStatus, KeyTest } from './types'
+import type { BulkAction, KeyStatus, KeyTest } from './types'
 
 export type KeySort = 'last_used' | 'added' | 'requests' | 'failures'
 
@@ -187,22 +187,4 @@ export function exportKeys(group: number, status: KeyStatus | 'all') {
       parseAs: 'blob',
     }),
   )
-}
-
-const SAMPLE_PAGES = 5
-
-/** Keys whose last failure came after `since`: those out, and as a sample those that are
- * not out yet. */
-export async function failuresSince(group: number, since: string): Promise<ApiKey[]> {
-  const from = Date.parse(since)
-  const found: ApiKey[] = []
-  for (const status of ['invalid', 'active'] as const)
-    for (let page = 1; page <= SAMPLE_PAGES; page++) {
-      const part = await fetchKeys({ group_id: group, status, page, page_size: 1000 })
-      found.push(
-        ...part.items.filter((key) => key.last_failed_at && Date.parse(key.last_failed_at) >= from),
-      )
-      if (page >= part.pagination.total_pages) break
-    }
-  return found
 }

@@ -327,7 +327,6 @@ const en = {
     summary: '{valid} of {total} are valid.',
     valid: 'Valid',
     invalid: 'Failed',
-    causes: 'Failures by cause',
   },
   import: {
     title: 'Import keys into {name}',
@@ -346,6 +345,11 @@ const en = {
     saveRejects: 'Save the report',
     start: 'Import {n} key|Import {n} keys',
     background: 'Go on in the background',
+  },
+  causes: {
+    title: 'Failures by cause',
+    keys: 'Show these keys',
+    others: 'all other causes',
   },
   validate: {
     title: 'Validate keys of {name}',
@@ -433,11 +437,11 @@ const en = {
     group_name: 'Group',
     parent_group_name: 'Aggregate',
     model: 'Model',
+    status_class: 'Status class',
     status_code: 'Status code',
     is_success: 'Outcome',
     request_type: 'Kind',
     error_contains: 'Error text',
-    status_class: 'Status class',
     source_ip: 'Client address',
     request_id: 'Request id',
     key_hash: 'Key',

@@ -333,7 +333,6 @@ const ja: Messages = {
     summary: '{total} 件中 {valid} 件が有効です。',
     valid: '有効',
     invalid: '失敗',
-    causes: '失敗の原因',
   },
   import: {
     title: '{name} へキーをインポート',
@@ -352,6 +351,11 @@ const ja: Messages = {
     saveRejects: 'レポートを保存',
     start: '{n} 件のキーをインポート',
     background: 'バックグラウンドで続ける',
+  },
+  causes: {
+    title: '失敗の原因',
+    keys: 'これらのキーを表示',
+    others: 'その他の原因',
   },
   validate: {
     title: '{name} のキーを検証',
@@ -439,11 +443,11 @@ const ja: Messages = {
     group_name: 'グループ',
     parent_group_name: '集約',
     model: 'モデル',
+    status_class: 'ステータスの種類',
     status_code: 'ステータスコード',
     is_success: '結果',
     request_type: '種類',
     error_contains: 'エラー内容',
-    status_class: 'ステータスの種類',
     source_ip: 'クライアントアドレス',
     request_id: 'リクエスト ID',
     key_hash: 'キー',

@@ -325,7 +325,6 @@ const zh: Messages = {
     summary: '{total} 个中有 {valid} 个有效。',
     valid: '有效',
     invalid: '失败',
-    causes: '失败原因分布',
   },
   import: {
     title: '导入密钥到 {name}',
@@ -344,6 +343,11 @@ const zh: Messages = {
     saveRejects: '保存报告',
     start: '导入 {n} 个密钥',
     background: '在后台继续',
+  },
+  causes: {
+    title: '失败原因分布',
+    keys: '查看这些密钥',
+    others: '其他原因',
   },
   validate: {
     title: '验证 {name} 的密钥',
@@ -431,11 +435,11 @@ const zh: Messages = {
     group_name: '分组',
     parent_group_name: '聚合组',
     model: '模型',
+    status_class: '状态类别',
     status_code: '状态码',
     is_success: '结果',
     request_type: '类型',
     error_contains: '错误内容',
-    status_class: '状态类别',
     source_ip: '客户端地址',
     request_id: '请求编号',
     key_hash: '密钥',

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Why keys failed, counted: a hundred thousand failures are a few causes. What differs
+ * from one failure to the next without saying anything (the number of a request, a key
+ * with its middle masked) is left out of a cause's text.
+ */
+#ifndef LIB_CAUSE_H
+#define LIB_CAUSE_H
+
+#include "lib/arena.h"
+#include "lib/buf.h"
+#include "lib/limits.h"
+
+struct json_object;
+
+struct cause {
+	struct str text; /* in the arena of its causes */
+	int64_t n;
+};
+
+struct causes {
+	struct cause v[LIMIT_CAUSES]; /* in the order they came up */
+	size_t n;
+	int64_t others; /* failures by causes beyond that number */
+	struct arena arena;
+};
+
+void causes_init(struct causes *c);
+void causes_done(struct causes *c);
+/* n more failures by this. */
+void causes_add(struct causes *c, struct str why, int64_t n);
+/* The most frequent first. */
+void causes_sort(struct causes *c);
+
+/* Members of a JSON object: "causes":[["…",7],…],"others":0 */
+void causes_write(const struct causes *c, struct buf *b);
+/* Adds those of such an object; none when it has no such member. */
+enum err causes_read(struct causes *c, struct json_object *from) MUST_CHECK;
+
+#endif
