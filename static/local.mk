@@ -45,13 +45,16 @@ page: $(page_stamp)
 all-local: $(page_stamp)
 
 # index.html last: it names the others. What an older one named stays a while for who
-# has that open.
+# has that open, compressed as well: lighttpd counts on it.
 install-page: $(page_stamp)
 	@$(MKDIR_P) '$(DESTDIR)$(pagedir)/assets'
 	@(cd '$(page_built)' && find . -type f ! -name index.html ! -path './.vite/*') | \
 		while read -r f; do \
 			$(INSTALL_DATA) '$(page_built)'/"$$f" '$(DESTDIR)$(pagedir)'/"$$f" || exit 1; \
 		done
+	@(cd '$(DESTDIR)$(pagedir)/assets' && for f in *.js *.css; do \
+		test ! -e "$$f" || test -e "$$f.gz" || gzip -9nc "$$f" >"$$f.gz" || exit 1; \
+	done)
 	@$(INSTALL_DATA) '$(page_built)/index.html' '$(DESTDIR)$(pagedir)/.index.html.new' && \
 		mv -f '$(DESTDIR)$(pagedir)/.index.html.new' '$(DESTDIR)$(pagedir)/index.html'
 

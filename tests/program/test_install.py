@@ -31,6 +31,19 @@ def prefix(tmp_path_factory):
     return folder
 
 
+def test_every_script_of_the_page_is_there_compressed(tmp_path):
+    """Also one that an older page left there, before there was any compressed."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    (assets / "Older-x1.js").write_text("// older\n" * 100)
+    make("install-page", pagedir=tmp_path)
+    plain = [file for file in assets.iterdir() if file.suffix in (".js", ".css")]
+    assert len(plain) > 10
+    for file in plain:
+        assert gzip.decompress((assets / f"{file.name}.gz").read_bytes()) == file.read_bytes()
+    assert not list(tmp_path.glob("*.gz"))
+
+
 @pytest.fixture(scope="module")
 def units(prefix):
     return prefix / "lib" / "systemd" / "system"

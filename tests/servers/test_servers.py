@@ -7,6 +7,7 @@ in docs/web-servers.md.
 """
 
 import asyncio
+import gzip
 import re
 import time
 import urllib.parse
@@ -47,6 +48,9 @@ HEADERS_WAIT_FOR_A_BODY = Quirk("holds an answer's headers back until there is a
                                 "body", *APACHE)
 ENCODES = Quirk("encodes what no URL should have (RFC 3986)", "caddy")
 TOO_LARGE_IS_500 = Quirk("refuses a body that is much too large with 500", "apache-fcgid")
+NOTHING_IS_COMPRESSED = Quirk("says also of a script that is not there that it is compressed",
+                              "lighttpd")
+KNOWS_NO_QUALITY = Quirk("compresses also for who refuses it with a quality of 0", *APACHE)
 NEVER_CUTS = Quirk("has no time-out for silence", "caddy")
 
 # The columns of the table: a web server, and the stack that it is on.
@@ -460,6 +464,66 @@ def test_what_the_page_is_made_of_is_kept_by_browsers(gateway):
         assert got.header("cache-control") == "public, max-age=31536000, immutable"
         assert got.header("content-security-policy") == POLICY
         assert got.header("x-content-type-options") == "nosniff"
+
+
+@pytest.mark.parametrize("accepts", ["gzip", "gzip, deflate, br, zstd", "br;q=1.0, gzip;q=0.8"])
+def test_scripts_are_compressed_for_who_takes_it(gateway, accepts):
+    plain, packed = scripts(gateway, None), scripts(gateway, accepts)
+    assert plain.keys() == packed.keys()
+    for name, got in packed.items():
+        assert got.header("content-encoding") == "gzip", name
+        assert gzip.decompress(got.body) == plain[name].body
+        assert "accept-encoding" in (got.header("vary") or "").lower()
+        for header in ("content-type", "cache-control", "content-security-policy",
+                       "x-content-type-options"):
+            assert got.header_all(header) == plain[name].header_all(header)
+
+
+@pytest.mark.parametrize("accepts", [None, "identity", "br, zstd", "gzip;q=0", "x-gzipped"])
+def test_scripts_are_plain_for_who_takes_nothing_else(gateway, accepts, has):
+    if accepts == "gzip;q=0" and has(KNOWS_NO_QUALITY):
+        return
+    for name, got in scripts(gateway, accepts).items():
+        assert got.header("content-encoding") is None, name
+        # A cache between must not give one's file to the other.
+        assert "accept-encoding" in (got.header("vary") or "").lower()
+        assert len(got.body) == int(got.header("content-length"))
+
+
+@pytest.mark.parametrize("accepts", ["gzip", "identity"])
+def test_a_script_that_is_not_there(gateway, accepts, has):
+    got = gateway.client.request("GET", "/assets/none.js", {"Accept-Encoding": accepts})
+    assert (got.status, got.json()["code"]) == (404, "NOT_FOUND")
+    if accepts == "identity" or not has(NOTHING_IS_COMPRESSED):
+        assert got.header("content-encoding") is None
+
+
+def scripts(gateway, accepts):
+    """The answers for what index.html names, less what is too small to gain by it."""
+    index = gateway.client.request("GET", "/").text
+    names = [name for name in re.findall(r'(?:src|href)="(/assets/[^"]+)"', index)
+             if len(gateway.client.request("GET", name).body) > 1000]
+    assert {name.rpartition(".")[2] for name in names} == {"js", "css"}
+    heads = {} if accepts is None else {"Accept-Encoding": accepts}
+    return {name: gateway.client.request("GET", name, heads) for name in names}
+
+
+def test_nothing_but_the_page_is_compressed(gateway, provider, group):
+    """Packing would hold events back, and what a provider sends is not ours to change."""
+    takes = {**gateway.headers(), "Accept-Encoding": "gzip"}
+    large = {"text": "the same again " * 5000}
+    provider.on(answer(json=large))
+    got = gateway.client.request("POST", group.path("/v1/chat/completions"), takes, json={})
+    assert got.header("content-encoding") is None and got.json() == large
+    stream = provider.on(Stream())
+    stream.send(sse("the same again " * 500))
+    stream.end()
+    with gateway.client.open("POST", group.path("/v1/chat/completions"), takes,
+                             json={"stream": True}) as got:
+        assert got.header("content-encoding") is None
+        assert len(list(got.events())) == 1
+    got = gateway.client.request("GET", "/api/groups", takes)
+    assert got.header("content-encoding") is None and got.json()["code"] == 0
 
 
 def test_the_page_s_headers_are_on_nothing_else(gateway, provider, group):

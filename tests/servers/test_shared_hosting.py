@@ -7,10 +7,12 @@ What mod_fcgid does with the defaults of a host, which .htaccess cannot change, 
 asserted as docs/install.md says it.
 """
 
+import gzip
 import json
 import os
 import pathlib
 import pwd
+import re
 import time
 
 import pytest
@@ -199,6 +201,27 @@ def test_in_a_user_s_part_of_a_site(host, provider, group):
     for path, said in (("/~me/ai/health", "healthy"), ("/~me/ai/keys", "<!DOCTYPE html>")):
         got = host.client.request("GET", path)
         assert got.status == 200 and said in got.text
+    name = re.search(r'src="./(assets/[^"]+)"', got.text)[1]
+    got = host.client.request("GET", f"/~me/ai/{name}", {"Accept-Encoding": "gzip"})
+    assert (got.status, got.header("content-encoding")) == (200, "gzip")
+
+
+@pytest.mark.parametrize("accepts, packed", [
+    ("gzip, deflate, br", True), ("gzip;q=0.5", True), ("identity", False), ("gzip;q=0", False)])
+def test_scripts_are_compressed_for_who_takes_it(host, accepts, packed):
+    index = host.client.request("GET", "/ai/").text
+    names = re.findall(r'(?:src|href)="./(assets/[^"]+)"', index)
+    assert {name.rpartition(".")[2] for name in names} == {"js", "css"}
+    for name in names:
+        plain = host.client.request("GET", f"/ai/{name}")
+        got = host.client.request("GET", f"/ai/{name}", {"Accept-Encoding": accepts})
+        assert (got.status, got.header_all("content-encoding")) == (200, ["gzip"] * packed)
+        assert (gzip.decompress(got.body) if packed else got.body) == plain.body
+        assert got.header("vary").lower() == plain.header("vary").lower() == "accept-encoding"
+        for header in ("content-type", "cache-control", "content-security-policy",
+                       "x-content-type-options"):
+            assert got.header_all(header) == plain.header_all(header)
+            assert len(got.header_all(header)) == 1, header
 
 
 @pytest.mark.parametrize("path", [
