@@ -41,3 +41,20 @@ def test_no_view_is_wider_than_the_window(filled, open_tab, width):
         if max(over) > 0:
             wide[view.name] = over
     assert wide == {}
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_lies_over_what_stands_beside_it(filled, open_tab, width):
+    """The parts of a view, one below the other: none is squeezed until its text comes out."""
+    tab = open_tab(filled.gateway, width=width, height=800)
+    over = {}
+    for view in VIEWS:
+        view.open(tab, resolve(view, filled.groups, filled.gateway))
+        found = tab.page.evaluate("""() => [...document.querySelectorAll('.view > *')]
+            .filter((one) => one.scrollHeight > one.clientHeight + 2
+                && getComputedStyle(one).overflowY === 'visible'
+                && getComputedStyle(one).display !== 'inline')
+            .map((one) => `${one.className}: ${one.scrollHeight} in ${one.clientHeight}`)""")
+        if found:
+            over[view.name] = found
+    assert over == {}

@@ -10,5 +10,9 @@ export function useMedia(query: string) {
   return matches
 }
 
+/** Where tables leave columns out, and where they have room for all. */
+export const useIsNarrow = () => useMedia('(max-width: 699px)')
+export const useIsRoomy = () => useMedia('(min-width: 1500px)')
+
 /** Room for a list beside what is chosen in it. */
 export const useIsWide = () => useMedia('(min-width: 900px)')

@@ -90,7 +90,7 @@ const formats = computed(() => ({
     notation: 'compact',
     maximumFractionDigits: 1,
   }),
-  percent: new Intl.NumberFormat(locale.value, { style: 'percent', maximumFractionDigits: 2 }),
+  percent: new Intl.NumberFormat(locale.value, { style: 'percent', maximumSignificantDigits: 3 }),
   time: new Intl.DateTimeFormat(locale.value, { dateStyle: 'medium', timeStyle: 'medium' }),
   short: new Intl.DateTimeFormat(locale.value, {
     month: '2-digit',
