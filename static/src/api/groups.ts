@@ -49,14 +49,6 @@ export function useParents(id: Ref<number>) {
   })
 }
 
-export function useConfigOptions() {
-  return useQuery({
-    queryKey: ['config-options'],
-    queryFn: ({ signal }) =>
-      unwrap(client.GET('/api/groups/config-options', { signal })),
-  })
-}
-
 export async function groupsChanged() {
   await Promise.all(
     ['groups', 'members', 'parents', 'group-stats'].map((key) =>

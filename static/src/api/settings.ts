@@ -17,7 +17,6 @@ export async function saveSettings(body: SettingsInput) {
   await unwrap(client.PUT('/api/settings', { body }))
   await Promise.all([
     queryClient.invalidateQueries({ queryKey: ['settings'] }),
-    queryClient.invalidateQueries({ queryKey: ['config-options'] }),
     queryClient.invalidateQueries({ queryKey: ['groups'] }),
   ])
 }

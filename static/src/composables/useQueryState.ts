@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // What a view shows, kept in its address: a link to it shows the same, and Back works.
-import { computed, type WritableComputedRef } from 'vue'
 import { useRoute, useRouter, type LocationQueryRaw } from 'vue-router'
 
 export function useQueryState() {
@@ -22,12 +21,5 @@ export function useQueryState() {
     return router[how]({ query })
   }
 
-  function text(name: string, fallback = ''): WritableComputedRef<string> {
-    return computed({
-      get: () => get(name) || fallback,
-      set: (value) => void set({ [name]: value === fallback ? '' : value }),
-    })
-  }
-
-  return { get, set, text }
+  return { get, set }
 }

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Small pure functions on text.
 
-/** The first and last four characters; a short key is not shown at all. */
-export function maskKey(key: string): string {
-  return key.length <= 12 ? '••••••••' : `${key.slice(0, 4)}••••${key.slice(-4)}`
-}
-
 export interface ParsedKeys {
   keys: string[]
   /** Tokens that were there more than once. */
