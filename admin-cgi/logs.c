@@ -10,13 +10,14 @@
 #include "lib/key.h"
 #include "lib/limits.h"
 
-#define COLUMNS                                                                                    \
+#define SELECT(body)                                                                               \
 	"SELECT l.id, l.timestamp, l.group_id, l.group_name, l.parent_group_id, "                  \
 	"l.parent_group_name, l.key_value, l.key_hash, l.model, l.is_success, l.source_ip, "       \
 	"l.status_code, l.request_path, l.duration, l.error_message, l.user_agent, "               \
-	"l.request_type, l.upstream_addr, l.is_stream, l.request_body, l.gptl_request_id, "        \
+	"l.request_type, l.upstream_addr, l.is_stream, " body ", l.gptl_request_id, "              \
 	"l.gptl_attempt, l.gptl_ttfb_ms, l.gptl_bytes_in, l.gptl_bytes_out, "                      \
-	"l.gptl_prompt_tokens, l.gptl_completion_tokens, l.gptl_cached_tokens, l.gptl_end"
+	"l.gptl_prompt_tokens, l.gptl_completion_tokens, l.gptl_cached_tokens, l.gptl_end "        \
+	"FROM request_logs l"
 
 /* --- rows --- */
 
@@ -135,17 +136,18 @@ find_ids(struct req *req, struct db *db, const struct where *filters, struct pag
 /* Up to IDS_AT_ONCE rows, whole. */
 static enum err
 out_rows_of(struct req *req, struct db *db, struct crypt *crypt, const struct str *ids, size_t n,
-	    struct buf *plain)
+	    bool bodies, struct buf *plain)
 {
-	static const char *const select =
-	    COLUMNS " FROM request_logs l WHERE l.id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-		    "?, ?, ?, ?, ?, ?) ORDER BY l.timestamp DESC, l.id DESC";
+#define THESE                                                                                      \
+	" WHERE l.id IN (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "             \
+	"ORDER BY l.timestamp DESC, l.id DESC"
+	static const char *const select[2] = {SELECT("''") THESE, SELECT("l.request_body") THESE};
 	struct db_arg args[IDS_AT_ONCE];
 	struct db_rows *rows = NULL;
 
 	for (size_t i = 0; i < IDS_AT_ONCE; i++)
 		args[i] = db_text(ids[MIN(i, n - 1)]);
-	enum err e = db_query(db, select, args, IDS_AT_ONCE, &rows);
+	enum err e = db_query(db, select[bodies], args, IDS_AT_ONCE, &rows);
 	while (e == ERR_OK && db_next(rows, &e))
 		out_row(req, crypt, rows, plain);
 	db_rows_done(rows);
@@ -153,7 +155,7 @@ out_rows_of(struct req *req, struct db *db, struct crypt *crypt, const struct st
 }
 
 static enum err
-out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *ids)
+out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *ids, bool bodies)
 {
 	struct buf plain;
 	enum err e = ERR_OK;
@@ -161,7 +163,7 @@ out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *
 	buf_init(&plain, LIMIT_KEY_BYTES);
 	for (size_t i = 0; i < ids->n && e == ERR_OK; i += IDS_AT_ONCE)
 		e = out_rows_of(req, db, crypt, &ids->v[i], MIN(ids->n - i, (size_t)IDS_AT_ONCE),
-				&plain);
+				bodies, &plain);
 	buf_done(&plain);
 	return e;
 }
@@ -254,14 +256,18 @@ static enum err
 answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct filters *filters)
 {
 	struct page page = req_page(req);
+	struct str with_bodies = req_query(req, "with_bodies");
 	struct found found = {0};
-	enum err e = find(req, db, filters, page, &found);
+	bool bodies = true;
 
+	if (with_bodies.n > 0 && !str_to_bool(with_bodies, &bodies))
+		return err_set(&req->info, ERR_VALIDATION, "\"with_bodies\" must be true or false");
+	enum err e = find(req, db, filters, page, &found);
 	if (e != ERR_OK)
 		return e;
 	out_open(&req->data, NULL, '{');
 	out_open(&req->data, "items", '[');
-	e = out_rows(req, db, crypt, &found.ids);
+	e = out_rows(req, db, crypt, &found.ids, bodies);
 	out_close(&req->data, ']');
 	if (e == ERR_OK)
 		out_log_pagination(&req->data, page, &found);
@@ -313,7 +319,7 @@ show_log(struct req *req)
 		return e;
 	req_flush_logs(req);
 	buf_init(&plain, LIMIT_KEY_BYTES);
-	e = db_query(db, COLUMNS " FROM request_logs l WHERE l.id = ?", DB_ARGS(db_text(req->uuid)),
+	e = db_query(db, SELECT("l.request_body") " WHERE l.id = ?", DB_ARGS(db_text(req->uuid)),
 		     &rows);
 	if (e == ERR_OK && db_next(rows, &e)) {
 		found = true;

@@ -250,6 +250,19 @@ def test_tries_of_one_request_are_one_row_until_asked_for(stack, open_tab, provi
     expect(rows(tab)).to_have_count(2)
 
 
+def test_a_body_is_fetched_when_its_request_is_looked_at(stack, open_tab):
+    gateway, group = stack
+    group.configure(enable_request_body_logging=True)
+    gateway.ask(group, json={"model": "m", "messages": [], "note": "only in the body"})
+    gateway.api.logs(1, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    expect(rows(tab)).to_have_count(1)
+    lists = [url for url in tab.asked if "/api/logs?" in url]
+    assert lists and all("with_bodies=false" in url for url in lists)
+    rows(tab).first.click()
+    expect(tab.page.locator("[data-test=log-panel] pre")).to_contain_text("only in the body")
+
+
 def test_new_rows_come_by_themselves_while_live(stack, open_tab):
     gateway, group = stack
     gateway.ask(group)
