@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
-import { bodyOf, changesOf, newDraft } from '../src/lib/groupDraft.ts'
+import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.ts'
 import { causesOf, tellingPart } from '../src/lib/causes.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { shares } from '../src/lib/members.ts'
@@ -113,6 +113,17 @@ test('a group is saved as what differs', () => {
   })
   draft.params[0]!.value = '{"a":'
   assert.throws(() => bodyOf(draft), /temperature/)
+})
+
+test('changes collide where both sides have changed the same to something else', () => {
+  const body = (name: string, description: string) => {
+    const draft = newDraft('standard')
+    return bodyOf({ ...draft, name, description })
+  }
+  const before = body('a', 'x')
+  assert.deepEqual(collisions(before, body('mine', 'x'), body('a', 'theirs')), [])
+  assert.deepEqual(collisions(before, body('mine', 'mine'), body('a', 'theirs')), ['description'])
+  assert.deepEqual(collisions(before, body('both', 'x'), body('both', 'x')), [])
 })
 
 test('the lock lets an older npm install everything, from any registry', () => {

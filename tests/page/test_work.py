@@ -313,6 +313,38 @@ def test_the_guide_leads_to_a_first_request(start_gateway, provider, open_tab):
     expect(page.get_by_text("Created")).to_be_visible()
 
 
+def stored(gateway, group):
+    return gateway.api.call("GET", f"/api/groups/{group.id}")
+
+
+def test_what_somebody_else_has_saved_meanwhile_is_not_undone_unasked(stack, open_tab):
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}/edit")
+    page = tab.page
+    page.get_by_label("Display name").fill("mine")
+    expect(page.locator("[data-test=unsaved]")).to_have_text("Not saved: Display name")
+    group.update(description="theirs")
+    page.get_by_role("button", name="Save", exact=True).click()
+    # Different parts: both are kept, without a question.
+    expect(page.get_by_role("heading", name="mine")).to_be_visible()
+    now = stored(gateway, group)
+    assert (now["display_name"], now["description"]) == ("mine", "theirs")
+
+    page.get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_label("Display name").fill("mine again")
+    group.update(display_name="theirs")
+    page.get_by_role("button", name="Save", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Display name")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert stored(gateway, group)["display_name"] == "theirs"
+    expect(page.get_by_label("Display name")).to_have_value("mine again")
+    page.get_by_role("button", name="Save", exact=True).click()
+    dialog.get_by_role("button", name="Overwrite").click()
+    expect(page.get_by_role("heading", name="mine again")).to_be_visible()
+    assert stored(gateway, group)["display_name"] == "mine again"
+
+
 def test_a_group_is_copied_and_deleted_by_its_name(stack, open_tab):
     gateway, group = stack
     tab = open_tab(gateway, f"/groups/{group.id}")

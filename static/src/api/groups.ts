@@ -12,6 +12,11 @@ export function useGroups() {
   })
 }
 
+/** As it is now. */
+export function fetchGroup(id: number) {
+  return unwrap(client.GET('/api/groups/{id}', { params: { path: { id } } }))
+}
+
 export function useGroupStats(id: Ref<number>) {
   return useQuery({
     queryKey: ['group-stats', id],

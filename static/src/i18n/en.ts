@@ -174,7 +174,14 @@ const en = {
     params: 'Request parameters',
   },
   copyKeys: { all: 'All keys', valid_only: 'Active keys only', none: 'No keys' },
-  editor: { basics: 'Basics', unsaved: 'Not saved' },
+  editor: {
+    basics: 'Basics',
+    unsaved: 'Not saved',
+    changed: 'Not saved: {fields}',
+    collisionTitle: 'Changed by somebody else meanwhile',
+    collisionText: 'Somebody has saved other values since you opened this: {fields}. Yours would take their place.',
+    overwrite: 'Overwrite',
+  },
   upstreams: {
     nth: 'Upstream {n}',
     url: 'Base URL',

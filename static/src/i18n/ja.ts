@@ -180,7 +180,14 @@ const ja: Messages = {
     params: 'リクエストパラメーター',
   },
   copyKeys: { all: 'すべてのキー', valid_only: '有効なキーのみ', none: 'キーなし' },
-  editor: { basics: '基本', unsaved: '未保存' },
+  editor: {
+    basics: '基本',
+    unsaved: '未保存',
+    changed: '未保存: {fields}',
+    collisionTitle: 'その間に他の人が変更しました',
+    collisionText: '開いた後に他の人が別の値を保存しています: {fields}。保存すると上書きされます。',
+    overwrite: '上書き',
+  },
   upstreams: {
     nth: 'アップストリーム {n}',
     url: 'ベース URL',

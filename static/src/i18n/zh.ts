@@ -172,7 +172,14 @@ const zh: Messages = {
     params: '请求参数',
   },
   copyKeys: { all: '全部密钥', valid_only: '仅有效密钥', none: '不复制密钥' },
-  editor: { basics: '基本信息', unsaved: '未保存' },
+  editor: {
+    basics: '基本信息',
+    unsaved: '未保存',
+    changed: '未保存：{fields}',
+    collisionTitle: '期间已被他人修改',
+    collisionText: '自您打开以来，他人已保存了不同的值：{fields}。保存将覆盖它们。',
+    overwrite: '覆盖',
+  },
   upstreams: {
     nth: '上游 {n}',
     url: '基础 URL',

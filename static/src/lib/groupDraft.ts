@@ -184,3 +184,10 @@ export function changesOf(before: GroupInput, after: GroupInput): GroupUpdate {
     ),
   )
 }
+
+/** What was changed here and, to something else, by somebody else meanwhile. */
+export function collisions(before: GroupInput, mine: GroupInput, theirs: GroupInput): string[] {
+  const ours = changesOf(theirs, mine)
+  const changedThere = changesOf(before, theirs)
+  return Object.keys(changesOf(before, mine)).filter((name) => name in changedThere && name in ours)
+}
