@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.ts'
 import { causesOf, tellingPart } from '../src/lib/causes.ts'
+import { found } from '../src/lib/commands.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { shares } from '../src/lib/members.ts'
 import { mergeOrder, moved, sortChanges } from '../src/lib/order.ts'
@@ -124,6 +125,18 @@ test('changes collide where both sides have changed the same to something else',
   assert.deepEqual(collisions(before, body('mine', 'x'), body('a', 'theirs')), [])
   assert.deepEqual(collisions(before, body('mine', 'mine'), body('a', 'theirs')), ['description'])
   assert.deepEqual(collisions(before, body('both', 'x'), body('both', 'x')), [])
+})
+
+test('a command is found by all of its words, its beginning first', () => {
+  const all = [
+    { to: '/a', text: 'All of OpenAI', more: 'openai-all' },
+    { to: '/b', text: 'OpenAI main', more: 'openai-main' },
+    { to: '/c', text: 'Logs' },
+  ]
+  assert.deepEqual(found(all, '').map((one) => one.to), ['/a', '/b', '/c'])
+  assert.deepEqual(found(all, ' openai ').map((one) => one.to), ['/b', '/a'])
+  assert.deepEqual(found(all, 'main open').map((one) => one.to), ['/b'])
+  assert.deepEqual(found(all, 'nothing'), [])
 })
 
 test('the lock lets an older npm install everything, from any registry', () => {

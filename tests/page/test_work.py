@@ -263,6 +263,37 @@ def test_a_body_is_fetched_when_its_request_is_looked_at(stack, open_tab):
     expect(tab.page.locator("[data-test=log-panel] pre")).to_contain_text("only in the body")
 
 
+def test_everything_is_found_by_typing(stack, open_tab):
+    gateway, group = stack
+    gateway.api.create_group("http://127.0.0.1:1", name="two", display_name="The second")
+    tab = open_tab(gateway, "/")
+    page = tab.page
+    dialog = page.get_by_role("dialog", name="Go to")
+    field = dialog.get_by_role("combobox")
+    page.keyboard.press("Control+k")
+    expect(field).to_be_focused()
+    page.keyboard.type("second")
+    expect(dialog.get_by_role("option")).to_have_text(["The secondtwo", "Import keys into The secondtwo"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="The second", level=1)).to_be_visible()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Go to").click()
+    expect(field).to_be_focused()
+    expect(field).to_have_value("")
+    page.keyboard.type("second")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Import keys into The second")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    expect(field).to_be_focused()
+    page.keyboard.type("none of these")
+    expect(dialog.get_by_role("status")).to_contain_text("Nothing")
+    field.fill("settings")
+    dialog.get_by_role("option", name="Settings").click()
+    expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
+
+
 def test_new_rows_come_by_themselves_while_live(stack, open_tab):
     gateway, group = stack
     gateway.ask(group)

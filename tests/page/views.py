@@ -66,4 +66,6 @@ VIEWS = [
     View("settings", "/settings"),
     View("guide", "/guide"),
     View("not-found", "/no-such-page"),
+    View("go-to", "/tasks", lambda page: [
+        page.keyboard.press("Control+k"), page.get_by_role("combobox").first.wait_for()]),
 ]

@@ -29,6 +29,7 @@ const en = {
     theme: 'Theme',
     signOut: 'Sign out',
   },
+  palette: { title: 'Go to', label: 'View, group or action', none: 'Nothing of that name' },
   theme: { system: 'System', light: 'Light', dark: 'Dark' },
   connection: {
     down: 'The server cannot be reached or is not ready.',

@@ -31,6 +31,7 @@ const ja: Messages = {
     theme: 'テーマ',
     signOut: 'サインアウト',
   },
+  palette: { title: '移動', label: '画面、グループ、操作', none: '該当するものがありません' },
   theme: { system: 'システム', light: 'ライト', dark: 'ダーク' },
   connection: {
     down: 'サーバーに接続できないか、準備ができていません。',

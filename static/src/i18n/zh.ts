@@ -31,6 +31,7 @@ const zh: Messages = {
     theme: '主题',
     signOut: '退出登录',
   },
+  palette: { title: '快速跳转', label: '页面、分组或操作', none: '没有匹配项' },
   theme: { system: '跟随系统', light: '浅色', dark: '深色' },
   connection: {
     down: '服务器无法访问或尚未就绪。',
