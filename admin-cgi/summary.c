@@ -25,9 +25,9 @@ struct range {
 };
 
 static const struct range ranges[] = {
-    {"1h", ROLLUP_MINUTE, 60, 60},       {"6h", ROLLUP_MINUTE, 300, 72},
-    {"24h", ROLLUP_HOUR, 3600, 24},      {"7d", ROLLUP_HOUR, 3600, 168},
-    {"30d", ROLLUP_DAY, ROLLUP_DAY, 30},
+    {"15m", ROLLUP_MINUTE, 60, 15}, {"1h", ROLLUP_MINUTE, 60, 60},
+    {"6h", ROLLUP_MINUTE, 300, 72}, {"24h", ROLLUP_HOUR, 3600, 24},
+    {"7d", ROLLUP_HOUR, 3600, 168}, {"30d", ROLLUP_DAY, ROLLUP_DAY, 30},
 };
 #define MOST_POINTS 168
 
@@ -349,7 +349,7 @@ read_question(struct req *req, struct question *ret)
 			ret->range = &ranges[i];
 	if (ret->range == NULL)
 		return err_set(&req->info, ERR_BAD_REQUEST,
-			       "\"range\" must be 1h, 6h, 24h, 7d or 30d");
+			       "\"range\" must be 15m, 1h, 6h, 24h, 7d or 30d");
 	if (group.n > 0 && !str_to_i64(group, 1, INT64_MAX, &ret->group_id))
 		return err_set(&req->info, ERR_BAD_REQUEST,
 			       "\"group_id\" must be a number above 0");

@@ -193,7 +193,7 @@ def check_summary(filled):
     until(lambda: api.call("GET", "/api/dashboard/summary?range=1h")["complete"],
           "the sums are complete", 1500)
     print(f"{filled.logs} rows summed in {time.monotonic() - began:.1f} s")
-    for name in ("1h", "6h", "24h", "7d", "30d"):
+    for name in ("15m", "1h", "6h", "24h", "7d", "30d"):
         filled.within(300, f"summary of {name}",
                       lambda n=name: api.call("GET", f"/api/dashboard/summary?range={n}"))
     totals = api.call("GET", "/api/dashboard/summary?range=30d")["totals"]

@@ -11,7 +11,7 @@ from lib.api import unique
 from lib.provider import answer, sse
 from lib.wait import until
 
-RANGES = {"1h": 60, "6h": 300, "24h": 3600, "7d": 3600, "30d": 86400}
+RANGES = {"15m": 60, "1h": 60, "6h": 300, "24h": 3600, "7d": 3600, "30d": 86400}
 
 
 def chat(model, **fields):

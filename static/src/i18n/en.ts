@@ -60,8 +60,8 @@ const en = {
     next: 'Next page',
     last: 'Last page',
   },
-  table: { selectAll: 'Select all rows of this page', select: 'Select this row' },
-  range: { '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 d', '30d': '30 d' },
+  table: { columns: 'Columns', selectAll: 'Select all rows of this page', select: 'Select this row' },
+  range: { '15m': '15 min', '1h': '1 h', '6h': '6 h', '24h': '24 h', '7d': '7 d', '30d': '30 d' },
   unit: { seconds: 'seconds', minutes: 'minutes', days: 'days' },
   chart: {
     asTable: 'Show as table',

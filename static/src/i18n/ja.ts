@@ -65,8 +65,8 @@ const ja: Messages = {
     next: '次のページ',
     last: '最後のページ',
   },
-  table: { selectAll: 'このページの行をすべて選択', select: 'この行を選択' },
-  range: { '1h': '1 時間', '6h': '6 時間', '24h': '24 時間', '7d': '7 日', '30d': '30 日' },
+  table: { columns: '列', selectAll: 'このページの行をすべて選択', select: 'この行を選択' },
+  range: { '15m': '15 分', '1h': '1 時間', '6h': '6 時間', '24h': '24 時間', '7d': '7 日', '30d': '30 日' },
   unit: { seconds: '秒', minutes: '分', days: '日' },
   chart: {
     asTable: '表で表示',

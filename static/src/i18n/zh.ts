@@ -58,8 +58,8 @@ const zh: Messages = {
     next: '下一页',
     last: '最后一页',
   },
-  table: { selectAll: '选择本页所有行', select: '选择此行' },
-  range: { '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
+  table: { columns: '列', selectAll: '选择本页所有行', select: '选择此行' },
+  range: { '15m': '15 分钟', '1h': '1 小时', '6h': '6 小时', '24h': '24 小时', '7d': '7 天', '30d': '30 天' },
   unit: { seconds: '秒', minutes: '分钟', days: '天' },
   chart: {
     asTable: '显示为表格',

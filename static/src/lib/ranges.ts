@@ -3,7 +3,7 @@
 
 const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-export const RANGES = ['1h', '6h', '24h', '7d', '30d'] as const
+export const RANGES = ['15m', '1h', '6h', '24h', '7d', '30d'] as const
 export type Range = (typeof RANGES)[number]
 
 export function isRange(text: unknown): text is Range {
