@@ -263,6 +263,27 @@ def test_a_body_is_fetched_when_its_request_is_looked_at(stack, open_tab):
     expect(tab.page.locator("[data-test=log-panel] pre")).to_contain_text("only in the body")
 
 
+def test_the_columns_of_the_logs_are_chosen_and_kept(stack, open_tab):
+    gateway, group = stack
+    gateway.ask(group)
+    gateway.api.logs(1, group_name="one")
+    tab = open_tab(gateway, "/logs")
+    page = tab.page
+    expect(rows(tab)).to_have_count(1)
+    heads = page.get_by_role("columnheader")
+    expect(heads).to_have_text(["Time", "Status", "Model", "Group", "Error", "Key", "Tokens",
+                                "Duration"])
+    page.get_by_text("Columns", exact=True).first.click()
+    page.get_by_role("checkbox", name="Upstream").check()
+    page.get_by_role("checkbox", name="Key").uncheck()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("checkbox", name="Key")).to_be_hidden()
+    page.reload()
+    expect(heads).to_have_text(["Time", "Status", "Model", "Group", "Error", "Upstream", "Tokens",
+                                "Duration"])
+    expect(rows(tab).first).to_contain_text("/v1/chat/completions")
+
+
 def test_everything_is_found_by_typing(stack, open_tab):
     gateway, group = stack
     gateway.api.create_group("http://127.0.0.1:1", name="two", display_name="The second")

@@ -61,6 +61,8 @@ VIEWS = [
          lambda page: page.locator("#tab-members").click()),
     View("logs", "/logs"),
     View("logs-filtered", "/logs?range=1h&is_success=false"),
+    View("logs-columns", "/logs", lambda page: page.locator("details summary").click()
+         if page.viewport_size["width"] >= 700 else None),
     View("log", "/logs?row={log}", lambda page: page.locator(test_id("log-panel")).wait_for()),
     View("tasks", "/tasks"),
     View("settings", "/settings"),

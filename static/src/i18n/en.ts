@@ -409,6 +409,7 @@ const en = {
     request: 'Request',
     size: 'Size',
     ttfb: 'first byte',
+    firstByte: 'First byte',
     body: 'Request body',
     stream: 'stream',
     final: 'final',

@@ -415,6 +415,7 @@ const ja: Messages = {
     request: 'リクエスト',
     size: 'サイズ',
     ttfb: '最初のバイト',
+    firstByte: '最初のバイト',
     body: 'リクエスト本文',
     stream: 'ストリーム',
     final: '最終',

@@ -407,6 +407,7 @@ const zh: Messages = {
     request: '请求',
     size: '大小',
     ttfb: '首字节',
+    firstByte: '首字节',
     body: '请求体',
     stream: '流式',
     final: '最终',
