@@ -95,35 +95,64 @@ static const struct status_class classes[] = {
     {"5xx", 500, 600, false}, {"other", 200, 600, true},
 };
 
+/* Which of the index and of time is to be used; see add_class_filter(). */
+enum way {
+	BY_STATUS,
+	BY_TIME,
+};
+
+/* What is on both sides of a class would be looked for in all rows, so each side is
+ * looked for by itself. */
 static void
-add_class(struct where *w, const struct status_class *c, bool hidden)
+add_class(struct where *w, const struct status_class *c, enum way way)
 {
+#define SIDE "SELECT id FROM request_logs WHERE status_code "
 	static const struct {
 		const char *from;
 		const char *below;
 	} sql[2][2] = {
 	    {{" AND status_code >= ?", " AND status_code < ?"},
 	     {" AND status_code + 0 >= ?", " AND status_code + 0 < ?"}},
-	    {{" AND (status_code < ?", " OR status_code >= ?)"},
+	    {{" AND id IN (" SIDE "< ?", " UNION ALL " SIDE ">= ?)"},
 	     {" AND (status_code + 0 < ?", " OR status_code + 0 >= ?)"}},
 	};
 
-	where_arg_of(w, sql[c->outside][hidden].from, db_int(c->from));
-	where_arg_of(w, sql[c->outside][hidden].below, db_int(c->below));
+	where_arg_of(w, sql[c->outside][way].from, db_int(c->from));
+	where_arg_of(w, sql[c->outside][way].below, db_int(c->below));
+}
+
+/* Rows with a status within [from, below), counted until there are too many. */
+static enum err
+count_range(struct db *db, int64_t from, int64_t below, int64_t *n)
+{
+	struct where w;
+	int64_t found = 0;
+
+	where_init(&w);
+	where_arg(&w,
+		  "SELECT COUNT(*) FROM (SELECT 1 AS one FROM request_logs WHERE status_code >= ?",
+		  db_int(from));
+	where_arg(&w, " AND status_code < ?", db_int(below));
+	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_RARE + 1));
+	enum err e = where_query_int(&w, db, &found);
+	where_done(&w);
+	*n += found;
+	return e;
 }
 
 static enum err
 is_rare(struct db *db, const struct status_class *c, bool *ret)
 {
-	struct where w;
 	int64_t n = 0;
+	enum err e;
 
-	where_init(&w);
-	where_text(&w, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM request_logs WHERE 1 = 1");
-	add_class(&w, c, false);
-	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_RARE + 1));
-	enum err e = where_query_int(&w, db, &n);
-	where_done(&w);
+	if (!c->outside) {
+		e = count_range(db, c->from, c->below, &n);
+	} else {
+		e = count_range(db, INT32_MIN, c->from, &n);
+		if (e == ERR_OK)
+			e = count_range(db, c->below, INT32_MAX, &n);
+	}
 	*ret = n <= LIMIT_LOG_RARE;
 	return e;
 }
@@ -146,9 +175,9 @@ add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest
 			c = &classes[i];
 	if (c == NULL)
 		return bad_filter(req, "status_class", "2xx, 3xx, 4xx, 5xx or other");
-	if (newest_first && !hidden)
+	if (!hidden && (newest_first || c->outside))
 		e = is_rare(db, c, &rare);
-	add_class(ix->w, c, hidden || !rare);
+	add_class(ix->w, c, hidden || !rare ? BY_TIME : BY_STATUS);
 	ix->found = ix->found || rare;
 	return e;
 }

@@ -252,6 +252,7 @@ def test_retention_deletes_what_is_older(start_gateway, provider):
     ({"status_class": "other"}, 0), ({"status_class": "4xx", "status_code": 404}, 1),
     ({"status_class": "2xx", "status_code": 404}, 0),
     ({"status_class": "4xx", "source_ip": "127.0.0.1", "is_success": "false"}, 1),
+    ({"status_class": "other", "source_ip": "127.0.0.1"}, 0),
 ])
 def test_filters(logged, filters, wanted):
     assert len(logged.logs(**filters)) == wanted
