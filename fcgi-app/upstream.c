@@ -25,6 +25,8 @@
 #define READ_BUFFER_BYTES 8192L
 /* libcurl's own bound on kept connections; ours are in sockets.c. */
 #define CONNECTIONS_MAX 100000L
+/* libcurl never adds Expect to a body of so few; each line that it is given costs. */
+#define EXPECT_NOT_BYTES 1024
 /* URLs kept parsed. They stay to the end, since libcurl may come back to one; an
  * upstream beyond them is parsed for each call. */
 #define PARSED_KEPT 1024
@@ -277,11 +279,12 @@ static struct curl_slist *
 header_list(struct call *c)
 {
 	static const char *const unwanted[] = {"Accept", "Content-Type", "Expect"};
+	size_t n_unwanted = ARRAY_LEN(unwanted) - (c->body_len <= EXPECT_NOT_BYTES);
 	struct curl_slist *list = NULL;
 	struct curl_slist **end = &list;
 	struct str value;
 
-	for (size_t i = 0; i < c->headers->n + ARRAY_LEN(unwanted); i++) {
+	for (size_t i = 0; i < c->headers->n + n_unwanted; i++) {
 		struct curl_slist *one = arena_zalloc(c->arena, sizeof(*one));
 
 		if (i < c->headers->n) {
@@ -435,11 +438,11 @@ upstream_start(struct upstreams *u, struct call *c)
 	SET(easy, CURLOPT_WRITEDATA, c);
 	set_proxy(h, &proxy);
 	set_target(h, c, strncmp(proxy.url, "http", 4) == 0);
+	set_body(easy, c);
 	SET(easy, CURLOPT_HTTPHEADER, header_list(c));
 	set_user(h, c->userinfo);
 	SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->opt->connect_timeout_s * 1000);
 	SET(easy, CURLOPT_MAXAGE_CONN, (long)c->opt->idle_conn_timeout_s);
-	set_body(easy, c);
 	check(curl_multi_add_handle(u->multi, easy) == CURLM_OK);
 	u->started = true;
 }

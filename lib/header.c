@@ -65,9 +65,10 @@ header_name_valid(struct str name)
 	for (size_t i = 0; i < name.n; i++) {
 		char c = name.p[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+		if ((c >= 'a' && c <= 'z') || c == '-' || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9'))
 			continue;
-		if (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)
+		if (c == '\0' || strchr("!#$%&'*+.^_`|~", c) == NULL)
 			return false;
 	}
 	return true;
