@@ -101,12 +101,36 @@ add_after(struct where *w, struct str id)
 	where_arg(w, " OR id < ?)", db_text(id));
 }
 
+/* Ids and times of the rows, or of the newest of each part: as many as may be in the page. */
+static void
+add_candidates(struct where *w, const struct log_filters *f, struct str after, int64_t most)
+{
+	if (!f->split || f->others) {
+		where_text(w, "SELECT id");
+		where_copy(w, &f->all);
+		if (after.n > 0)
+			add_after(w, after);
+		return;
+	}
+	where_text(w, "SELECT id FROM (");
+	for (size_t i = 0; i < f->n_parts; i++) {
+		where_text_of(w, i > 0 ? " UNION ALL " : "");
+		where_text(w, "SELECT id, timestamp FROM (");
+		logs_add_part(w, "SELECT id, timestamp", f, &f->part[i]);
+		if (after.n > 0)
+			add_after(w, after);
+		where_arg(w, " ORDER BY timestamp DESC, id DESC LIMIT ?) part", db_int(most));
+	}
+	where_text(w, ") parts");
+}
+
 /* What was found before the time was over is kept. */
 static enum err
-find_ids(struct req *req, struct db *db, const struct where *filters, struct page page, int ms,
+find_ids(struct req *req, struct db *db, const struct log_filters *f, struct page page, int ms,
 	 struct ids *ret)
 {
 	struct str after = req_query(req, "after");
+	int64_t offset = after.n > 0 ? 0 : page_offset(page);
 	struct db_rows *rows = NULL;
 	struct where w;
 	enum err e = db_begin_bounded(db, ms);
@@ -115,12 +139,9 @@ find_ids(struct req *req, struct db *db, const struct where *filters, struct pag
 		return e;
 	ret->v = arena_alloc(&req->arena, (size_t)page.size * sizeof(*ret->v));
 	where_init(&w);
-	where_text(&w, "SELECT id");
-	where_copy(&w, filters);
-	if (after.n > 0)
-		add_after(&w, after);
+	add_candidates(&w, f, after, offset + page.size);
 	where_arg(&w, " ORDER BY timestamp DESC, id DESC LIMIT ?", db_int(page.size));
-	where_arg(&w, " OFFSET ?", db_int(after.n > 0 ? 0 : page_offset(page)));
+	where_arg(&w, " OFFSET ?", db_int(offset));
 	e = where_query(&w, db, &rows);
 	while (e == ERR_OK && ret->n < (size_t)page.size && db_next(rows, &e))
 		ret->v[ret->n++] = arena_str(&req->arena, db_col_text(rows, 0));
@@ -166,10 +187,22 @@ out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *
 	return e;
 }
 
+static void
+add_counted(struct where *w, const struct log_filters *f)
+{
+	if (!f->split || f->others) {
+		where_text(w, "SELECT 1 AS one");
+		where_copy(w, &f->all);
+		return;
+	}
+	for (size_t i = 0; i < f->n_parts; i++)
+		logs_add_part(w, i > 0 ? " UNION ALL SELECT 1" : "SELECT 1 AS one", f, &f->part[i]);
+}
+
 /* How many rows there are: `known` when that is all, else counted up to a limit and for a
  * short time. *ret_capped: there are more, or may be. */
 static enum err
-count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *ret,
+count_rows(struct db *db, const struct log_filters *f, int64_t known, int64_t *ret,
 	   bool *ret_capped)
 {
 	struct where w;
@@ -178,8 +211,8 @@ count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *r
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
-	where_text(&w, "SELECT COUNT(*) FROM (SELECT 1 AS one");
-	where_copy(&w, filters);
+	where_text(&w, "SELECT COUNT(*) FROM (");
+	add_counted(&w, f);
 	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_COUNT + 1));
 	e = where_query_int(&w, db, ret);
 	where_done(&w);
@@ -198,12 +231,15 @@ struct found {
 };
 
 static enum err
-find(struct req *req, struct db *db, const struct where *filters, struct page page,
+find(struct req *req, struct db *db, const struct log_filters *f, struct page page,
      struct found *ret)
 {
 	bool walks = req_query(req, "after").n > 0;
 	int64_t so_far;
-	enum err e = find_ids(req, db, filters, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
+
+	if (f->split && f->n_parts == 0) /* nor by other filters */
+		return ERR_OK;
+	enum err e = find_ids(req, db, f, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
 
 	ret->stopped = e == ERR_TIMEOUT;
 	if (e != ERR_OK && !ret->stopped)
@@ -219,7 +255,7 @@ find(struct req *req, struct db *db, const struct where *filters, struct page pa
 		return ERR_OK;
 	}
 	/* A full page: there may be one more. */
-	return count_rows(db, filters, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total, &ret->capped);
+	return count_rows(db, f, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total, &ret->capped);
 }
 
 /* Like other lists' "pagination", and: is the total a lower bound, did the search stop
@@ -244,7 +280,7 @@ out_log_pagination(struct buf *b, struct page page, const struct found *f)
 }
 
 static enum err
-answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct where *filters)
+answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct log_filters *filters)
 {
 	struct page page = req_page(req);
 	struct found found = {0};
@@ -265,7 +301,7 @@ answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct wh
 static enum err
 list_logs(struct req *req)
 {
-	struct where filters;
+	struct log_filters filters;
 	struct crypt *crypt;
 	struct db *db;
 
@@ -274,13 +310,14 @@ list_logs(struct req *req)
 		e = req_crypt(req, &crypt);
 	if (e != ERR_OK)
 		return e;
-	where_init(&filters);
 	e = logs_filters(req, db, crypt, &filters);
 	if (e == ERR_OK) {
 		req_flush_logs(req);
-		e = answer_page(req, db, crypt, &filters);
+		e = logs_split(req, db, &filters);
 	}
-	where_done(&filters);
+	if (e == ERR_OK)
+		e = answer_page(req, db, crypt, &filters);
+	log_filters_done(&filters);
 	return e;
 }
 

@@ -102,7 +102,7 @@ send_csv(struct req *req, struct db *db, struct crypt *crypt, const struct where
 enum err
 logs_export(struct req *req)
 {
-	struct where filters;
+	struct log_filters filters;
 	struct crypt *crypt;
 	struct db *db;
 
@@ -111,12 +111,11 @@ logs_export(struct req *req)
 		e = req_crypt(req, &crypt);
 	if (e != ERR_OK)
 		return e;
-	where_init(&filters);
 	e = logs_filters(req, db, crypt, &filters);
 	if (e == ERR_OK) {
 		req_flush_logs(req);
-		e = send_csv(req, db, crypt, &filters);
+		e = send_csv(req, db, crypt, &filters.all);
 	}
-	where_done(&filters);
+	log_filters_done(&filters);
 	return e;
 }

@@ -13,7 +13,7 @@ bad_filter(struct req *req, const char *name, const char *wants)
 #define CONTAINS(column) " AND " column " LIKE ? ESCAPE '!'"
 
 static void
-add_text_filters(struct req *req, struct where *w)
+add_text_filters(struct req *req, struct log_filters *f)
 {
 	static const struct {
 		const char *name;
@@ -35,12 +35,13 @@ add_text_filters(struct req *req, struct where *w)
 			continue;
 		if (filters[i].contains)
 			value = where_like(value, &req->arena);
-		where_arg_of(w, filters[i].sql, db_text(value));
+		where_arg_of(&f->all, filters[i].sql, db_text(value));
+		f->others = true;
 	}
 }
 
 static enum err
-add_time_filter(struct req *req, struct where *w, const char *name, const char *sql)
+add_time_filter(struct req *req, struct log_filters *f, const char *name, const char *sql)
 {
 	struct str value = req_query(req, name);
 	int64_t us;
@@ -49,7 +50,8 @@ add_time_filter(struct req *req, struct where *w, const char *name, const char *
 		return ERR_OK;
 	if (!time_parse(value, &us))
 		return bad_filter(req, name, "a time such as 2006-01-02T15:04:05Z");
-	where_arg_of(w, sql, db_time(us));
+	where_arg_of(&f->all, sql, db_time(us));
+	where_arg_of(&f->times, sql, db_time(us));
 	return ERR_OK;
 }
 
@@ -85,14 +87,11 @@ add_indexed(struct req *req, struct db *db, struct where *w, const char *name, s
 }
 
 static enum err
-add_exact_filters(struct req *req, struct db *db, struct where *w)
+add_exact_filters(struct req *req, struct db *db, struct log_filters *f)
 {
 	struct str success = req_query(req, "is_success");
-	struct str type = req_query(req, "request_type");
 	struct str status = req_query(req, "status_code");
 	struct str group = req_query(req, "group_id");
-	int64_t code;
-	int64_t id;
 	bool flag;
 
 	if (str_iis(success, "t") || str_iis(success, "f"))
@@ -100,28 +99,30 @@ add_exact_filters(struct req *req, struct db *db, struct where *w)
 	if (success.n > 0) {
 		if (!str_to_bool(success, &flag))
 			return bad_filter(req, "is_success", "true or false");
-		add_indexed(req, db, w, "is_success", db_bool(flag));
+		add_indexed(req, db, &f->all, "is_success", db_bool(flag));
+		f->success = flag;
 	}
-	if (type.n > 0) {
-		if (!str_is(type, "retry") && !str_is(type, "final"))
+	f->type = req_query(req, "request_type");
+	if (f->type.n > 0) {
+		if (!str_is(f->type, "retry") && !str_is(f->type, "final"))
 			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
-		add_indexed(req, db, w, "request_type", db_text(type));
+		add_indexed(req, db, &f->all, "request_type", db_text(f->type));
 	}
 	if (group.n > 0) {
-		if (!str_to_i64(group, 1, INT64_MAX, &id))
+		if (!str_to_i64(group, 1, INT64_MAX, &f->group_id))
 			return bad_filter(req, "group_id", "a number above 0");
-		add_indexed(req, db, w, "group_id", db_int(id));
+		add_indexed(req, db, &f->all, "group_id", db_int(f->group_id));
 	}
 	if (status.n > 0) {
-		if (!str_to_i64(status, 0, 999, &code))
+		if (!str_to_i64(status, 0, 999, &f->status))
 			return bad_filter(req, "status_code", "a status such as 429");
-		add_indexed(req, db, w, "status_code", db_int(code));
+		add_indexed(req, db, &f->all, "status_code", db_int(f->status));
 	}
 	return ERR_OK;
 }
 
 static void
-add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
+add_key_filter(struct req *req, struct crypt *crypt, struct log_filters *f)
 {
 	struct str key = req_query(req, "key_value");
 	uint8_t digest[CRYPT_HASH_BYTES];
@@ -132,19 +133,31 @@ add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
 	hex = arena_alloc(&req->arena, CRYPT_HASH_HEX + 1);
 	crypt_hash(crypt, key, digest);
 	hex_encode(hex, digest, sizeof(digest));
-	where_arg(w, " AND key_hash = ?", db_cstr(hex));
+	where_arg(&f->all, " AND key_hash = ?", db_cstr(hex));
+	f->others = true;
 }
 
 enum err
-logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct where *w)
+logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *ret)
 {
-	where_text(w, " FROM request_logs WHERE 1 = 1");
-	add_text_filters(req, w);
-	add_key_filter(req, crypt, w);
-	enum err e = add_exact_filters(req, db, w);
+	*ret = (struct log_filters){.status = -1, .success = -1};
+	where_init(&ret->all);
+	where_init(&ret->times);
+	where_text(&ret->all, " FROM request_logs WHERE 1 = 1");
+	where_text(&ret->times, " FROM request_logs WHERE 1 = 1");
+	add_text_filters(req, ret);
+	add_key_filter(req, crypt, ret);
+	enum err e = add_exact_filters(req, db, ret);
 	if (e == ERR_OK)
-		e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
+		e = add_time_filter(req, ret, "start_time", " AND timestamp >= ?");
 	if (e == ERR_OK)
-		e = add_time_filter(req, w, "end_time", " AND timestamp <= ?");
+		e = add_time_filter(req, ret, "end_time", " AND timestamp <= ?");
 	return e;
+}
+
+void
+log_filters_done(struct log_filters *f)
+{
+	where_done(&f->all);
+	where_done(&f->times);
 }

@@ -334,6 +334,7 @@ test_versions(void **state)
 	    "DROP INDEX idx_gptl_api_keys_status_failures",
 	    "DROP INDEX IF EXISTS idx_gptl_api_keys_id", /* PostgreSQL's, likewise */
 	    "DROP INDEX IF EXISTS idx_gptl_api_keys_use",
+	    "DROP INDEX idx_gptl_request_logs_parts",
 	};
 	struct db *db = open_db();
 	struct errinfo info = {""};
