@@ -35,8 +35,3 @@ export function useEncryptionStatus() {
     queryFn: ({ signal }) => unwrap(client.GET('/api/dashboard/encryption-status', { signal })),
   })
 }
-
-/** Of one point of the summary. */
-export function tokensOf(point: { tokens?: number; total_tokens?: number }): number {
-  return point.total_tokens ?? point.tokens ?? 0
-}
