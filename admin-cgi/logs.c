@@ -20,17 +20,24 @@
 
 /* --- rows --- */
 
+struct str
+logs_key(const struct crypt *crypt, struct str stored, struct buf *plain)
+{
+	buf_clear(plain);
+	if (crypt_decrypt(crypt, stored, plain) != ERR_OK || buf_err(plain) != ERR_OK)
+		return STR(KEY_UNREADABLE);
+	return buf_view(plain);
+}
+
 static void
 out_log_key(struct req *req, struct crypt *crypt, struct str stored, struct buf *plain)
 {
-	struct str value = {"", 0};
+	struct str value = STR("");
 
-	buf_clear(plain);
-	if (stored.n > 0) {
-		bool readable =
-		    crypt_decrypt(crypt, stored, plain) == ERR_OK && buf_err(plain) == ERR_OK;
-		value = readable ? req_show_key(req, buf_view(plain)) : STR(KEY_UNREADABLE);
-	}
+	if (stored.n > 0)
+		value = logs_key(crypt, stored, plain);
+	if (stored.n > 0 && !str_is(value, KEY_UNREADABLE))
+		value = req_show_key(req, value);
 	out_str(&req->data, "key_value", value);
 }
 
@@ -305,16 +312,9 @@ list_logs(struct req *req)
 	struct crypt *crypt;
 	struct db *db;
 
-	enum err e = req_db(req, &db);
+	enum err e = logs_open(req, &db, &crypt, &filters);
 	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e != ERR_OK)
-		return e;
-	e = logs_filters(req, db, crypt, &filters);
-	if (e == ERR_OK) {
-		req_flush_logs(req);
 		e = logs_split(req, db, &filters);
-	}
 	if (e == ERR_OK)
 		e = answer_page(req, db, crypt, &filters);
 	log_filters_done(&filters);

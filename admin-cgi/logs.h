@@ -32,10 +32,11 @@ struct log_filters {
 	size_t n_parts;
 };
 
-/* By the request's query; log_filters_done() in any case. ERR_VALIDATION: a value that
+/* What both routes begin with: where to look, and for what, by the request's query; new
+ * rows are in the database. log_filters_done() in any case. ERR_VALIDATION: a value that
  * cannot be read; rows that were not asked for would be taken for an answer. */
-enum err logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *ret)
-    MUST_CHECK;
+enum err logs_open(struct req *req, struct db **ret_db, struct crypt **ret_crypt,
+		   struct log_filters *ret) MUST_CHECK;
 void log_filters_done(struct log_filters *f);
 /* Looks up which parts match, where more than one of the four columns is asked for: the
  * index of one alone might be walked through without finding a row. Where there are too
@@ -44,6 +45,8 @@ enum err logs_split(struct req *req, struct db *db, struct log_filters *f) MUST_
 /* `select` from the rows of a part within the times: a SELECT without its end. */
 void logs_add_part(struct where *w, const char *select, const struct log_filters *f,
 		   const struct log_part *part);
+/* A key as it is stored in clear, or KEY_UNREADABLE; in `plain`. */
+struct str logs_key(const struct crypt *crypt, struct str stored, struct buf *plain);
 /* GET /api/logs/export */
 enum err logs_export(struct req *req) MUST_CHECK;
 

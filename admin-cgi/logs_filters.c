@@ -137,12 +137,9 @@ add_key_filter(struct req *req, struct crypt *crypt, struct log_filters *f)
 	f->others = true;
 }
 
-enum err
-logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *ret)
+static enum err
+read_filters(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *ret)
 {
-	*ret = (struct log_filters){.status = -1, .success = -1};
-	where_init(&ret->all);
-	where_init(&ret->times);
 	where_text(&ret->all, " FROM request_logs WHERE 1 = 1");
 	where_text(&ret->times, " FROM request_logs WHERE 1 = 1");
 	add_text_filters(req, ret);
@@ -152,6 +149,22 @@ logs_filters(struct req *req, struct db *db, struct crypt *crypt, struct log_fil
 		e = add_time_filter(req, ret, "start_time", " AND timestamp >= ?");
 	if (e == ERR_OK)
 		e = add_time_filter(req, ret, "end_time", " AND timestamp <= ?");
+	return e;
+}
+
+enum err
+logs_open(struct req *req, struct db **ret_db, struct crypt **ret_crypt, struct log_filters *ret)
+{
+	*ret = (struct log_filters){.status = -1, .success = -1};
+	where_init(&ret->all);
+	where_init(&ret->times);
+	enum err e = req_db(req, ret_db);
+	if (e == ERR_OK)
+		e = req_crypt(req, ret_crypt);
+	if (e == ERR_OK)
+		e = read_filters(req, *ret_db, *ret_crypt, ret);
+	if (e == ERR_OK)
+		req_flush_logs(req);
 	return e;
 }
 
