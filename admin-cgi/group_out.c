@@ -8,6 +8,15 @@
 #include "lib/setting.h"
 
 enum err
+req_group(struct req *req, struct group_row *ret)
+{
+	struct db *db;
+	enum err e = req_db(req, &db);
+
+	return e == ERR_OK ? group_get(db, req->ids[0], &req->arena, ret, &req->info) : e;
+}
+
+enum err
 req_app_url(struct req *req, struct str *ret)
 {
 	struct settings settings;

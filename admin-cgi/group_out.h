@@ -9,6 +9,8 @@
 #include "lib/group.h"
 #include "lib/key.h"
 
+/* The group whose id is in the path. ERR_NOT_FOUND */
+enum err req_group(struct req *req, struct group_row *ret) MUST_CHECK;
 /* As the next element, or as the member `name`. app_url: the setting. */
 void out_group(struct req *req, struct buf *b, const char *name, const struct group_row *g,
 	       struct str app_url);

@@ -93,13 +93,10 @@ show(struct req *req)
 {
 	struct group_row group;
 	struct str app_url;
-	struct db *db;
 
-	enum err e = req_db(req, &db);
+	enum err e = req_group(req, &group);
 	if (e == ERR_OK)
 		e = req_app_url(req, &app_url);
-	if (e == ERR_OK)
-		e = group_get(db, req->ids[0], &req->arena, &group, &req->info);
 	if (e == ERR_OK)
 		out_group(req, &req->data, NULL, &group, app_url);
 	return e;
@@ -281,9 +278,9 @@ stats(struct req *req)
 	struct group_row group;
 	struct db *db;
 
-	enum err e = req_db(req, &db);
+	enum err e = req_group(req, &group);
 	if (e == ERR_OK)
-		e = group_get(db, req->ids[0], &req->arena, &group, &req->info);
+		e = req_db(req, &db);
 	if (e != ERR_OK)
 		return e;
 	req_flush_logs(req);

@@ -97,7 +97,7 @@ list_keys(struct req *req)
 	struct key_row *rows;
 	struct crypt *crypt;
 	struct db *db;
-	int64_t total;
+	int64_t total = 0;
 	size_t n;
 
 	enum err e = req_db(req, &db);
@@ -113,6 +113,7 @@ list_keys(struct req *req)
 	q.limit = page.size;
 	q.offset = page_offset(page);
 	bool known = known_total(req, &q, &total);
+	q.total = total;
 	e = key_page(db, crypt, &q, &req->arena, &rows, &n, known ? NULL : &total);
 	if (e != ERR_OK)
 		return e;

@@ -20,6 +20,7 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/logs.c admin-cgi/logs.h \
 	admin-cgi/logs_export.c \
 	admin-cgi/logs_filters.c \
+	admin-cgi/logs_split.c \
 	admin-cgi/main.c \
 	admin-cgi/members.c \
 	admin-cgi/metrics.c \

@@ -21,17 +21,24 @@
 
 /* --- rows --- */
 
+struct str
+logs_key(const struct crypt *crypt, struct str stored, struct buf *plain)
+{
+	buf_clear(plain);
+	if (crypt_decrypt(crypt, stored, plain) != ERR_OK || buf_err(plain) != ERR_OK)
+		return STR(KEY_UNREADABLE);
+	return buf_view(plain);
+}
+
 static void
 out_log_key(struct req *req, struct crypt *crypt, struct str stored, struct buf *plain)
 {
-	struct str value = {"", 0};
+	struct str value = STR("");
 
-	buf_clear(plain);
-	if (stored.n > 0) {
-		bool readable =
-		    crypt_decrypt(crypt, stored, plain) == ERR_OK && buf_err(plain) == ERR_OK;
-		value = readable ? req_show_key(req, buf_view(plain)) : STR(KEY_UNREADABLE);
-	}
+	if (stored.n > 0)
+		value = logs_key(crypt, stored, plain);
+	if (stored.n > 0 && !str_is(value, KEY_UNREADABLE))
+		value = req_show_key(req, value);
 	out_str(&req->data, "key_value", value);
 }
 
@@ -102,12 +109,36 @@ add_after(struct where *w, struct str id)
 	where_arg(w, " OR id < ?)", db_text(id));
 }
 
+/* Ids and times of the rows, or of the newest of each part: as many as may be in the page. */
+static void
+add_candidates(struct where *w, const struct log_filters *f, struct str after, int64_t most)
+{
+	if (!f->split || f->others) {
+		where_text(w, "SELECT id");
+		where_copy(w, &f->newest);
+		if (after.n > 0)
+			add_after(w, after);
+		return;
+	}
+	where_text(w, "SELECT id FROM (");
+	for (size_t i = 0; i < f->n_parts; i++) {
+		where_text_of(w, i > 0 ? " UNION ALL " : "");
+		where_text(w, "SELECT id, timestamp FROM (");
+		logs_add_part(w, "SELECT id, timestamp", f, &f->part[i]);
+		if (after.n > 0)
+			add_after(w, after);
+		where_arg(w, " ORDER BY timestamp DESC, id DESC LIMIT ?) part", db_int(most));
+	}
+	where_text(w, ") parts");
+}
+
 /* What was found before the time was over is kept. */
 static enum err
-find_ids(struct req *req, struct db *db, const struct where *filters, struct page page, int ms,
+find_ids(struct req *req, struct db *db, const struct log_filters *f, struct page page, int ms,
 	 struct ids *ret)
 {
 	struct str after = req_query(req, "after");
+	int64_t offset = after.n > 0 ? 0 : page_offset(page);
 	struct db_rows *rows = NULL;
 	struct where w;
 	enum err e = db_begin_bounded(db, ms);
@@ -116,12 +147,9 @@ find_ids(struct req *req, struct db *db, const struct where *filters, struct pag
 		return e;
 	ret->v = arena_alloc(&req->arena, (size_t)page.size * sizeof(*ret->v));
 	where_init(&w);
-	where_text(&w, "SELECT id");
-	where_copy(&w, filters);
-	if (after.n > 0)
-		add_after(&w, after);
+	add_candidates(&w, f, after, offset + page.size);
 	where_arg(&w, " ORDER BY timestamp DESC, id DESC LIMIT ?", db_int(page.size));
-	where_arg(&w, " OFFSET ?", db_int(after.n > 0 ? 0 : page_offset(page)));
+	where_arg(&w, " OFFSET ?", db_int(offset));
 	e = where_query(&w, db, &rows);
 	while (e == ERR_OK && ret->n < (size_t)page.size && db_next(rows, &e))
 		ret->v[ret->n++] = arena_str(&req->arena, db_col_text(rows, 0));
@@ -168,10 +196,22 @@ out_rows(struct req *req, struct db *db, struct crypt *crypt, const struct ids *
 	return e;
 }
 
+static void
+add_counted(struct where *w, const struct log_filters *f)
+{
+	if (!f->split || f->others) {
+		where_text(w, "SELECT 1 AS one");
+		where_copy(w, &f->all);
+		return;
+	}
+	for (size_t i = 0; i < f->n_parts; i++)
+		logs_add_part(w, i > 0 ? " UNION ALL SELECT 1" : "SELECT 1 AS one", f, &f->part[i]);
+}
+
 /* How many rows there are: `known` when that is all, else counted up to a limit and for a
  * short time. *ret_capped: there are more, or may be. */
 static enum err
-count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *ret,
+count_rows(struct db *db, const struct log_filters *f, int64_t known, int64_t *ret,
 	   bool *ret_capped)
 {
 	struct where w;
@@ -180,8 +220,8 @@ count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *r
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
-	where_text(&w, "SELECT COUNT(*) FROM (SELECT 1 AS one");
-	where_copy(&w, filters);
+	where_text(&w, "SELECT COUNT(*) FROM (");
+	add_counted(&w, f);
 	where_arg(&w, " LIMIT ?) counted", db_int(LIMIT_LOG_COUNT + 1));
 	e = where_query_int(&w, db, ret);
 	where_done(&w);
@@ -192,12 +232,6 @@ count_rows(struct db *db, const struct where *filters, int64_t known, int64_t *r
 	return e == ERR_TIMEOUT ? ERR_OK : e;
 }
 
-/* The same filters, for a page of the rows and for their number. */
-struct filters {
-	struct where newest;
-	struct where all;
-};
-
 struct found {
 	struct ids ids;
 	bool stopped; /* time was over before the page was full */
@@ -206,12 +240,15 @@ struct found {
 };
 
 static enum err
-find(struct req *req, struct db *db, const struct filters *filters, struct page page,
+find(struct req *req, struct db *db, const struct log_filters *f, struct page page,
      struct found *ret)
 {
 	bool walks = req_query(req, "after").n > 0;
 	int64_t so_far;
-	enum err e = find_ids(req, db, &filters->newest, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
+
+	if (f->split && f->n_parts == 0) /* nor by other filters */
+		return ERR_OK;
+	enum err e = find_ids(req, db, f, page, LIMIT_LOG_SECONDS * 1000, &ret->ids);
 
 	ret->stopped = e == ERR_TIMEOUT;
 	if (e != ERR_OK && !ret->stopped)
@@ -227,8 +264,7 @@ find(struct req *req, struct db *db, const struct filters *filters, struct page 
 		return ERR_OK;
 	}
 	/* A full page: there may be one more. */
-	return count_rows(db, &filters->all, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total,
-			  &ret->capped);
+	return count_rows(db, f, ret->ids.n > 0 ? so_far + 1 : 0, &ret->total, &ret->capped);
 }
 
 /* Like other lists' "pagination", and: is the total a lower bound, did the search stop
@@ -253,7 +289,7 @@ out_log_pagination(struct buf *b, struct page page, const struct found *f)
 }
 
 static enum err
-answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct filters *filters)
+answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct log_filters *filters)
 {
 	struct page page = req_page(req);
 	struct str with_bodies = req_query(req, "with_bodies");
@@ -278,26 +314,16 @@ answer_page(struct req *req, struct db *db, struct crypt *crypt, const struct fi
 static enum err
 list_logs(struct req *req)
 {
-	struct filters filters;
+	struct log_filters filters;
 	struct crypt *crypt;
 	struct db *db;
 
-	enum err e = req_db(req, &db);
+	enum err e = logs_open(req, &db, &crypt, &filters);
 	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e != ERR_OK)
-		return e;
-	where_init(&filters.newest);
-	where_init(&filters.all);
-	e = logs_filters(req, db, crypt, true, &filters.newest);
+		e = logs_split(req, db, &filters);
 	if (e == ERR_OK)
-		e = logs_filters(req, db, crypt, false, &filters.all);
-	if (e == ERR_OK) {
-		req_flush_logs(req);
 		e = answer_page(req, db, crypt, &filters);
-	}
-	where_done(&filters.newest);
-	where_done(&filters.all);
+	log_filters_done(&filters);
 	return e;
 }
 

@@ -40,11 +40,7 @@ out_csv_row(struct req *req, struct crypt *crypt, struct db_rows *rows, struct b
 {
 	struct buf *b = &req->data;
 
-	buf_clear(plain);
-	if (crypt_decrypt(crypt, db_col_text(rows, 0), plain) == ERR_OK && buf_err(plain) == ERR_OK)
-		out_csv(b, buf_view(plain));
-	else
-		out_csv(b, STR(KEY_UNREADABLE));
+	out_csv(b, logs_key(crypt, db_col_text(rows, 0), plain));
 	buf_char(b, ',');
 	out_csv(b, db_col_text(rows, 1));
 	buf_printf(b, ",%lld\n", (long long)db_col_int(rows, 2));
@@ -102,21 +98,13 @@ send_csv(struct req *req, struct db *db, struct crypt *crypt, const struct where
 enum err
 logs_export(struct req *req)
 {
-	struct where filters;
+	struct log_filters filters;
 	struct crypt *crypt;
 	struct db *db;
 
-	enum err e = req_db(req, &db);
+	enum err e = logs_open(req, &db, &crypt, &filters);
 	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e != ERR_OK)
-		return e;
-	where_init(&filters);
-	e = logs_filters(req, db, crypt, false, &filters);
-	if (e == ERR_OK) {
-		req_flush_logs(req);
-		e = send_csv(req, db, crypt, &filters);
-	}
-	where_done(&filters);
+		e = send_csv(req, db, crypt, &filters.all);
+	log_filters_done(&filters);
 	return e;
 }

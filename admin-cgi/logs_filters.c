@@ -15,7 +15,7 @@ bad_filter(struct req *req, const char *name, const char *wants)
 #define CONTAINS(column) " AND " column " LIKE ? ESCAPE '!'"
 
 static void
-add_text_filters(struct req *req, struct where *w)
+add_text_filters(struct req *req, struct log_filters *f, struct where *w)
 {
 	static const struct {
 		const char *name;
@@ -38,6 +38,7 @@ add_text_filters(struct req *req, struct where *w)
 		if (filters[i].contains)
 			value = where_like(value, &req->arena);
 		where_arg_of(w, filters[i].sql, db_text(value));
+		f->others = true;
 	}
 }
 
@@ -160,7 +161,8 @@ is_rare(struct db *db, const struct status_class *c, bool *ret)
 /* The index has a class's rows status by status: to have them newest first, all of them are
  * sorted. Of a class that is not rare the newest are found sooner by their time. */
 static enum err
-add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest_first)
+add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest_first,
+		 struct log_filters *f)
 {
 	struct str name = req_query(req, "status_class");
 	const struct status_class *c = NULL;
@@ -173,6 +175,7 @@ add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest
 	for (size_t i = 0; i < ARRAY_LEN(classes); i++)
 		if (str_is(name, classes[i].name))
 			c = &classes[i];
+	f->others = true;
 	if (c == NULL)
 		return bad_filter(req, "status_class", "2xx, 3xx, 4xx, 5xx or other");
 	if (!hidden && (newest_first || c->outside))
@@ -183,37 +186,37 @@ add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest
 }
 
 static enum err
-add_status_filters(struct req *req, struct db *db, struct indexed *ix, bool newest_first)
+add_status_filters(struct req *req, struct db *db, struct indexed *ix, bool newest_first,
+		   struct log_filters *f)
 {
 	struct str status = req_query(req, "status_code");
-	int64_t code;
 
 	if (status.n > 0) {
-		if (!str_to_i64(status, 0, 999, &code))
+		if (!str_to_i64(status, 0, 999, &f->status))
 			return bad_filter(req, "status_code", "a status such as 429");
-		add_indexed(ix, " AND status_code = ?", " AND +status_code = ?", db_int(code));
+		add_indexed(ix, " AND status_code = ?", " AND +status_code = ?", db_int(f->status));
 	}
-	return add_class_filter(req, db, ix, newest_first);
+	return add_class_filter(req, db, ix, newest_first, f);
 }
 
 static enum err
-add_exact_filters(struct req *req, struct indexed *ix)
+add_exact_filters(struct req *req, struct indexed *ix, struct log_filters *f)
 {
 	struct str success = req_query(req, "is_success");
-	struct str type = req_query(req, "request_type");
 	struct str group = req_query(req, "group_id");
-	int64_t id;
 	bool flag;
 
 	if (group.n > 0) {
-		if (!str_to_i64(group, 1, INT64_MAX, &id))
+		if (!str_to_i64(group, 1, INT64_MAX, &f->group_id))
 			return bad_filter(req, "group_id", "a number above 0");
-		add_indexed(ix, " AND group_id = ?", " AND +group_id = ?", db_int(id));
+		add_indexed(ix, " AND group_id = ?", " AND +group_id = ?", db_int(f->group_id));
 	}
-	if (type.n > 0) {
-		if (!str_is(type, "retry") && !str_is(type, "final"))
+	f->type = req_query(req, "request_type");
+	if (f->type.n > 0) {
+		if (!str_is(f->type, "retry") && !str_is(f->type, "final"))
 			return bad_filter(req, "request_type", "\"retry\" or \"final\"");
-		add_indexed(ix, " AND request_type = ?", " AND +request_type = ?", db_text(type));
+		add_indexed(ix, " AND request_type = ?", " AND +request_type = ?",
+			    db_text(f->type));
 	}
 	if (str_iis(success, "t") || str_iis(success, "f"))
 		success = str_iis(success, "t") ? STR("true") : STR("false");
@@ -221,12 +224,13 @@ add_exact_filters(struct req *req, struct indexed *ix)
 		if (!str_to_bool(success, &flag))
 			return bad_filter(req, "is_success", "true or false");
 		add_indexed(ix, " AND is_success = ?", " AND +is_success = ?", db_bool(flag));
+		f->success = flag;
 	}
 	return ERR_OK;
 }
 
 static void
-add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
+add_key_filter(struct req *req, struct crypt *crypt, struct log_filters *f, struct where *w)
 {
 	struct str key = req_query(req, "key_value");
 	uint8_t digest[CRYPT_HASH_BYTES];
@@ -238,24 +242,60 @@ add_key_filter(struct req *req, struct crypt *crypt, struct where *w)
 	crypt_hash(crypt, key, digest);
 	hex_encode(hex, digest, sizeof(digest));
 	where_arg(w, " AND key_hash = ?", db_cstr(hex));
+	f->others = true;
 }
 
-enum err
-logs_filters(struct req *req, struct db *db, struct crypt *crypt, bool newest_first,
-	     struct where *w)
+static enum err
+add_times(struct req *req, struct where *w)
+{
+	enum err e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
+
+	return e == ERR_OK ? add_time_filter(req, w, "end_time", " AND timestamp <= ?") : e;
+}
+
+/* w is one of f's, whose other fields are filled as well. */
+static enum err
+read_filters(struct req *req, struct db *db, struct crypt *crypt, bool newest_first,
+	     struct log_filters *f, struct where *w)
 {
 	struct indexed ix;
 
 	where_text(w, " FROM request_logs WHERE 1 = 1");
-	add_text_filters(req, w);
-	add_key_filter(req, crypt, w);
+	add_text_filters(req, f, w);
+	add_key_filter(req, crypt, f, w);
 	indexed_init(&ix, req, db, w);
-	enum err e = add_status_filters(req, db, &ix, newest_first);
+	enum err e = add_status_filters(req, db, &ix, newest_first, f);
 	if (e == ERR_OK)
-		e = add_exact_filters(req, &ix);
+		e = add_exact_filters(req, &ix, f);
+	return e == ERR_OK ? add_times(req, w) : e;
+}
+
+enum err
+logs_open(struct req *req, struct db **ret_db, struct crypt **ret_crypt, struct log_filters *ret)
+{
+	*ret = (struct log_filters){.status = -1, .success = -1};
+	where_init(&ret->all);
+	where_init(&ret->newest);
+	where_init(&ret->times);
+	where_text(&ret->times, " FROM request_logs WHERE 1 = 1");
+	enum err e = req_db(req, ret_db);
 	if (e == ERR_OK)
-		e = add_time_filter(req, w, "start_time", " AND timestamp >= ?");
+		e = req_crypt(req, ret_crypt);
 	if (e == ERR_OK)
-		e = add_time_filter(req, w, "end_time", " AND timestamp <= ?");
+		e = read_filters(req, *ret_db, *ret_crypt, false, ret, &ret->all);
+	if (e == ERR_OK)
+		e = read_filters(req, *ret_db, *ret_crypt, true, ret, &ret->newest);
+	if (e == ERR_OK)
+		e = add_times(req, &ret->times);
+	if (e == ERR_OK)
+		req_flush_logs(req);
 	return e;
+}
+
+void
+log_filters_done(struct log_filters *f)
+{
+	where_done(&f->all);
+	where_done(&f->newest);
+	where_done(&f->times);
 }

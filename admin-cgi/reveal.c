@@ -4,9 +4,8 @@
  * of one group, or those of all groups. POST, so that nothing fetches them unasked and
  * no cache keeps them; each is noted in the log, with the address and without the key.
  */
-#include "admin-cgi/admin.h"
+#include "admin-cgi/group_out.h"
 
-#include "lib/group.h"
 #include "lib/key.h"
 #include "lib/log.h"
 #include "lib/setting.h"
@@ -55,11 +54,8 @@ static enum err
 reveal_group(struct req *req)
 {
 	struct group_row group;
-	struct db *db;
+	enum err e = req_group(req, &group);
 
-	enum err e = req_db(req, &db);
-	if (e == ERR_OK)
-		e = group_get(db, req->ids[0], &req->arena, &group, &req->info);
 	if (e != ERR_OK)
 		return e;
 	note(req, "client keys of group", group.id);

@@ -117,6 +117,7 @@ struct key_query {
 	bool ascending;
 	int64_t offset;
 	int64_t limit;
+	int64_t total; /* how many there are, where it is known; else 0 */
 };
 
 /* One row; text in the arena. */
@@ -144,7 +145,8 @@ struct key_row {
 #define KEY_UNREADABLE "failed-to-decrypt"
 
 /* As q->order says; never used is the longest ago. *ret_total counts without
- * offset and limit; NULL: they are not counted. */
+ * offset and limit; NULL: they are not counted, and q->total is believed. A page beyond
+ * the middle is reached from the end, and is off by as many as that total is wrong. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
 		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
     MUST_CHECK;

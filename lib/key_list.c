@@ -87,7 +87,7 @@ add_filters(struct where *w, const struct key_query *q, struct arena *arena)
 }
 
 static void
-add_order(struct where *w, const struct key_query *q, enum db_dialect dialect)
+add_order(struct where *w, const struct key_query *q, bool ascending, enum db_dialect dialect)
 {
 	static const char *const orders[][2] = {
 	    [KEY_BY_USE] = {" ORDER BY last_used_at DESC, id DESC", " ORDER BY last_used_at, id"},
@@ -100,10 +100,10 @@ add_order(struct where *w, const struct key_query *q, enum db_dialect dialect)
 
 	/* Elsewhere NULL, which is "never used", counts as the smallest. */
 	if (q->order == KEY_BY_USE && dialect == DB_PGSQL)
-		where_text_of(w, q->ascending ? " ORDER BY last_used_at NULLS FIRST, id"
-					      : " ORDER BY last_used_at DESC NULLS LAST, id DESC");
+		where_text_of(w, ascending ? " ORDER BY last_used_at NULLS FIRST, id"
+					   : " ORDER BY last_used_at DESC NULLS LAST, id DESC");
 	else
-		where_text_of(w, orders[q->order][q->ascending]);
+		where_text_of(w, orders[q->order][ascending]);
 }
 
 static enum err
@@ -139,25 +139,39 @@ read_rows(struct db *db, const struct crypt *crypt, const struct where *w, size_
 	return e;
 }
 
+/* The ids of a page are found in an index alone, whichever rows are passed over before
+ * them, from the end that is nearer; then their rows are read. CROSS JOIN is what SQLite
+ * keeps in this order. */
+static void
+add_page(struct where *w, const struct key_query *q, int64_t total, struct arena *arena,
+	 enum db_dialect dialect)
+{
+	bool from_end = q->offset > total / 2 && q->offset < total;
+	int64_t end = MIN(q->offset + q->limit, total);
+
+	where_text(w, PAGE_COLUMNS " FROM (SELECT id AS page_id");
+	add_filters(w, q, arena);
+	add_order(w, q, q->ascending != from_end, dialect);
+	where_arg(w, " LIMIT ?", db_int(from_end ? end - q->offset : q->limit));
+	where_arg(w, " OFFSET ?", db_int(from_end ? total - end : q->offset));
+	where_text(w, ") page CROSS JOIN api_keys WHERE id = page_id");
+	add_order(w, q, q->ascending, dialect);
+}
+
 enum err
 key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, struct arena *arena,
 	 struct key_row **ret, size_t *ret_n, int64_t *ret_total)
 {
 	struct key_row *list = arena_alloc(arena, (size_t)q->limit * sizeof(*list));
+	int64_t total = q->total;
 	struct where w;
-	int64_t total = 0;
 	size_t n = 0;
 
 	enum err e = ret_total != NULL ? count_page(db, q, arena, &total) : ERR_OK;
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
-	where_text(&w, PAGE_COLUMNS);
-	add_filters(&w, q, arena);
-	add_order(&w, q, db_dialect(db));
-	where_arg(&w, " LIMIT ?", db_int(q->limit));
-	where_arg(&w, " OFFSET ?", db_int(q->offset));
-
+	add_page(&w, q, total, arena, db_dialect(db));
 	e = read_rows(db, crypt, &w, (size_t)q->limit, arena, list, &n);
 	where_done(&w);
 	if (e != ERR_OK)

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-#define STEP_KEYS 1000
+#define STEP_KEYS 250
 
 /* Bytes that a new key takes in the pages of keys, members, ring and dirty, beside
  * its value; pages are half empty at worst. */

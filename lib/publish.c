@@ -25,9 +25,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Keys of one pool_sync: one atomic step of the pool. */
-#define BATCH_KEYS   10000
-#define ARENA_CHUNK  (256 * 1024)
+/* Keys of one pool_sync: one atomic step of the pool, for which requests wait. While the
+ * next are read from the DB they go on. */
+#define BATCH_KEYS   250
+#define ARENA_CHUNK  (64 * 1024)
 #define WARNINGS_MAX (64 * 1024)
 #define META_MAX     64
 /* Seconds for which publish_keys() waits for another publisher. */

@@ -10,8 +10,8 @@
 #include "lib/buf.h"
 #include "lib/db.h"
 
-#define WHERE_TEXT 4096
-#define WHERE_ARGS 32
+#define WHERE_TEXT 16384
+#define WHERE_ARGS 256
 
 struct where {
 	struct buf sql;

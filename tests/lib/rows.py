@@ -80,5 +80,5 @@ def fill_keys(path, group_id, n, invalid_each=50, prefix="sk-filled-key"):
                 CASE WHEN i % ? = 0 THEN 'invalid' ELSE 'active' END, '',
                 CASE WHEN i % 10 = 0 THEN NULL ELSE
                     strftime('%Y-%m-%d %H:%M:%f', 1700000000 + i, 'unixepoch') || '{OFFSET}' END,
-                i % 100, 0, '2024-01-01 00:00:00+00:00', '2024-01-01 00:00:00+00:00'
+                i % 100, i % 7, '2024-01-01 00:00:00+00:00', '2024-01-01 00:00:00+00:00'
             FROM n""", (n, prefix, prefix, group_id, invalid_each))

@@ -3,9 +3,11 @@
 of them: batches, hourly sums, retention."""
 
 import datetime
+import itertools
 import json
 import re
 import time
+import urllib.parse
 
 import pytest
 
@@ -269,6 +271,63 @@ def logged(gateway):
         gateway.ask(group, json={"model": "x"})
     group.logs(3)
     return group
+
+
+@pytest.fixture(scope="module")
+def mixed(gateway):
+    """Two groups with rows of three statuses, retries among them; the rows, newest first."""
+    with Provider() as provider:
+        groups = [gateway.api.create_group(provider.origin, keys=[unique("sk"), unique("sk")],
+                                           blacklist_threshold=0) for _ in range(2)]
+        for status in (404, None, 401, None, 404, 429, None):
+            for group in groups:
+                if status:
+                    provider.on(vendors.openai_error(status, "no"), times=1)
+                gateway.ask(group)
+    rows = [row for group in groups for row in group.logs()]
+    assert {row["request_type"] for row in rows} == {"retry", "final"}
+    assert {row["status_code"] for row in rows} >= {200, 404, 429, 401}
+    return groups, sorted(rows, key=lambda row: (row["timestamp"], row["id"]), reverse=True)
+
+
+MIXED = {"group_id": ("", "0", "1"), "is_success": ("", "true", "false"),
+         "request_type": ("", "retry", "final")}
+
+
+@pytest.mark.parametrize("status", ["", 200, 401, 429, 500])
+def test_filters_together(mixed, gateway, status):
+    """Each combination of what has few values: the rows that it names, in order; page by
+    page, row by row, and up to a time."""
+    groups, rows = mixed
+    ours = {group.id for group in groups}
+
+    def ask(query, **more):
+        got = gateway.api.call("GET", "/api/logs?" + urllib.parse.urlencode({**query, **more}))
+        return [row["id"] for row in got["items"] if row["group_id"] in ours], got["pagination"]
+
+    for values in itertools.product(*MIXED.values()):
+        query = {"status_code": status, **dict(zip(MIXED, values, strict=True))}
+        query = {name: value for name, value in query.items() if value != ""}
+        if "group_id" in query:
+            query["group_id"] = groups[int(query["group_id"])].id
+        wanted = [row["id"] for row in rows
+                  if all(str(row[name]).lower() == str(query[name]) for name in query)]
+        ids, about = ask(query, page_size=1000)
+        assert ids == wanted, query
+        if "group_id" not in query:  # the other tests' rows are there as well
+            continue
+        assert (about["total_items"], about["total_capped"]) == (len(wanted), False), query
+        assert sum((ask(query, page_size=2, page=n + 1)[0]
+                    for n in range(len(wanted) // 2 + 1)), []) == wanted, query
+        walked, after = [], {}
+        while after is not None:
+            ids, about = ask(query, page_size=3, **after)
+            walked += ids
+            after = {"after": about["next"]} if about["next"] else None
+        assert walked == wanted, query
+        then = rows[len(rows) // 2]["timestamp"]
+        older = {row["id"] for row in rows if row["timestamp"] <= then}
+        assert ask(query, end_time=then)[0] == [i for i in wanted if i in older], query
 
 
 def test_filter_by_key(logged):

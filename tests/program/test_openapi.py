@@ -61,6 +61,38 @@ def test_operations_are_whole():
         assert operation.open or "401" in operation.data["responses"], operation
 
 
+def answers(node, seen):
+    """Every schema below an answer, what it refers to included."""
+    if isinstance(node, list):
+        for inner in node:
+            yield from answers(inner, seen)
+    if not isinstance(node, dict) or node.get("$ref") in seen:
+        return
+    if "$ref" in node:
+        seen.add(node["$ref"])
+        yield from answers(openapi.resolve(node), seen)
+        return
+    yield node
+    for name, inner in node.items():
+        if name != "example":
+            yield from answers(inner, seen)
+
+
+def test_an_answer_has_the_fields_that_are_described_and_no_others():
+    """A field that a program names otherwise than the document would pass unseen where an
+    object may have any: each says whether it may."""
+    seen, checked = set(), 0
+    for operation in OPERATIONS:
+        for node in answers(operation.data["responses"], seen):
+            if isinstance(node.get("properties"), dict) and node.get("type") == "object":
+                assert "additionalProperties" in node, (operation, node)
+                checked += 1
+    assert checked > 30
+    point = DOCUMENT["components"]["schemas"]["SummaryPoint"]
+    assert set(point["required"]) == set(point["properties"])
+    assert "total_tokens" in point["required"]
+
+
 def test_examples_are_what_the_schemas_say():
     seen = 0
     for node in nodes(DOCUMENT):

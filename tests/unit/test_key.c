@@ -431,6 +431,68 @@ test_page(void **state)
 	assert_int_equal(rows[0].id, 4);
 }
 
+/* Twelve keys of which some were used, some failed and some are out. */
+static void
+add_various(struct fixture *f)
+{
+	add(f, 1, "various-", 12);
+	sandbox_exec(f->db, "UPDATE api_keys SET request_count = 7 - (id % 5)");
+	sandbox_exec(f->db, "UPDATE api_keys SET failure_count = id % 3");
+	sandbox_exec(f->db, "UPDATE api_keys SET status = 'invalid' WHERE id % 4 <> 1");
+	for (int64_t id = 1; id <= 12; id += id % 2 + 1)
+		assert_int_equal(
+		    db_exec(f->db, "UPDATE api_keys SET last_used_at = ? WHERE id = ?",
+			    DB_ARGS(db_time((1767294245 + id % 4) * 1000000), db_int(id)), NULL),
+		    ERR_OK);
+}
+
+/* All rows of `all` once more, by pages of `limit`. */
+static void
+walk_pages(struct fixture *f, struct key_query q, int64_t limit, const struct key_row *all,
+	   size_t n_all)
+{
+	struct key_row *rows;
+	size_t n;
+
+	q.limit = limit;
+	q.total = (int64_t)n_all;
+	for (q.offset = 0; q.offset < q.total; q.offset += limit) {
+		assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, NULL), ERR_OK);
+		assert_int_equal(n, MIN(limit, q.total - q.offset));
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(rows[i].id, all[(size_t)q.offset + i].id);
+	}
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, NULL), ERR_OK);
+	assert_int_equal(n, 0);
+}
+
+static void
+test_pages_from_both_ends(void **state)
+{
+	static const char *const states[] = {"", "active", "invalid", "disabled"};
+	static const size_t counts[] = {12, 3, 9, 0};
+	struct fixture *f = *state;
+
+	add_various(f);
+	for (size_t i = 0; i < ARRAY_LEN(states) * 8; i++) {
+		struct key_query q = {.group_id = 1,
+				      .status = str_of(states[i / 8]),
+				      .order = (enum key_order)(i % 4),
+				      .ascending = i % 8 >= 4,
+				      .limit = 100};
+		struct key_row *all;
+		int64_t total;
+		size_t n;
+
+		assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &all, &n, &total),
+				 ERR_OK);
+		assert_int_equal(n, total);
+		assert_int_equal(n, counts[i / 8]);
+		for (int64_t limit = 1; limit <= 13; limit++)
+			walk_pages(f, q, limit, all, n);
+	}
+}
+
 int
 main(void)
 {
@@ -446,6 +508,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_outbox_stretches, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_counts_and_invalid, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_page, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pages_from_both_ends, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -327,6 +327,14 @@ test_versions(void **state)
 	    "DROP INDEX idx_gptl_request_logs_source_time",
 	    "DROP INDEX idx_gptl_request_logs_request",
 	    "DROP INDEX idx_gptl_api_keys_group_status",
+	    "DROP INDEX idx_gptl_api_keys_status_id",
+	    "DROP INDEX idx_gptl_api_keys_requests",
+	    "DROP INDEX idx_gptl_api_keys_status_requests",
+	    "DROP INDEX idx_gptl_api_keys_failures",
+	    "DROP INDEX idx_gptl_api_keys_status_failures",
+	    "DROP INDEX IF EXISTS idx_gptl_api_keys_id", /* PostgreSQL's, likewise */
+	    "DROP INDEX IF EXISTS idx_gptl_api_keys_use",
+	    "DROP INDEX idx_gptl_request_logs_parts",
 	};
 	struct db *db = open_db();
 	struct errinfo info = {""};
