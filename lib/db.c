@@ -101,12 +101,12 @@ db_settle(struct db *db)
 static void
 sqlite_bulk(struct db *db, bool on)
 {
-	/* KiB, and pages; 2000 and 1000 are SQLite's own defaults. */
+	/* KiB, and pages; 2000 is SQLite's own default. */
 	enum err e = db_script(db, on ? "PRAGMA cache_size = -16384" : "PRAGMA cache_size = -2000");
 
 	if (e == ERR_OK)
 		e = db_script(db, on ? "PRAGMA wal_autocheckpoint = 16000"
-				     : "PRAGMA wal_autocheckpoint = 1000");
+				     : "PRAGMA wal_autocheckpoint = " SQLITE_CHECKPOINT_PAGES);
 	if (e == ERR_OK && !on)
 		e = db_script(db, "PRAGMA shrink_memory");
 	(void)e;

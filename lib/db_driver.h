@@ -14,6 +14,9 @@
 
 #include "lib/db.h"
 
+/* SQLite's write-ahead log is taken over every so many pages; its own default is 1000. */
+#define SQLITE_CHECKPOINT_PAGES "4000"
+
 struct db_driver {
 	enum db_dialect dialect;
 	enum err (*open)(const struct conf *conf, struct db **ret, struct errinfo *info);
