@@ -9,6 +9,7 @@
 #include "lib/key.h"
 #include "lib/log.h"
 #include "lib/migrate.h"
+#include "lib/node.h"
 #include "lib/publish.h"
 #include "lib/spool.h"
 
@@ -138,6 +139,8 @@ prepare_schema(struct req *req, struct db *db)
 	return e == ERR_OK ? migrate_run(db, req->admin->conf, crypt, &req->info) : e;
 }
 
+/* A file that was lost under a node that has served is not replaced by an empty one: what
+ * were changed there would be lost when it comes back. */
 enum err
 req_db(struct req *req, struct db **ret)
 {
@@ -145,7 +148,14 @@ req_db(struct req *req, struct db **ret)
 
 	if (a->db == NULL) {
 		struct db *db;
-		enum err e = db_open(a->conf, &db, &req->info);
+		enum err e = ERR_OK;
+
+		if (!db_is_there(a->conf) && node_was_admitted(a->conf, false))
+			e = err_set(
+			    &req->info, ERR_DB_AWAY,
+			    "the database's file is gone (\"gpt-load prepare\" makes a new one)");
+		if (e == ERR_OK)
+			e = db_open(a->conf, &db, &req->info);
 		if (e == ERR_OK) {
 			e = prepare_schema(req, db);
 			if (e != ERR_OK)

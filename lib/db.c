@@ -55,6 +55,12 @@ db_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	return db_sqlite.open(conf, ret, info);
 }
 
+bool
+db_is_there(const struct conf *conf)
+{
+	return db_dialect_of(conf->database_dsn) != DB_SQLITE || db_sqlite.is_there(conf);
+}
+
 enum err
 db_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
 {

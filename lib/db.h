@@ -30,6 +30,9 @@ enum db_dialect db_dialect_of(const char *dsn);
 /* conf is borrowed for the connection's life. ERR_CONF: the DSN is unusable or
  * its driver was not built in; ERR_DB_AWAY: nobody answers. Does not migrate. */
 enum err db_open(const struct conf *conf, struct db **ret, struct errinfo *info) MUST_CHECK;
+/* Whether db_open() would find something, as far as can be told without asking a server:
+ * else it makes an SQLite file. */
+bool db_is_there(const struct conf *conf);
 /* For looking: nothing is made, no setting of the database is changed, and what would
  * write fails. ERR_NOT_FOUND: there is no such file yet. */
 enum err db_open_read(const struct conf *conf, struct db **ret, struct errinfo *info) MUST_CHECK;

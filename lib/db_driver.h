@@ -22,6 +22,7 @@ struct db_driver {
 	enum err (*open)(const struct conf *conf, struct db **ret, struct errinfo *info);
 	/* NULL: opened as always, and told not to write. */
 	enum err (*open_read)(const struct conf *conf, struct db **ret, struct errinfo *info);
+	bool (*is_there)(const struct conf *conf); /* NULL: a server, which knows itself */
 	/* Ends an open transaction without its effect, gives locks up, frees db. */
 	void (*close)(struct db *db);
 	void (*settle)(struct db *db);

@@ -352,6 +352,7 @@ const struct db_driver db_sqlite = {
     .dialect = DB_SQLITE,
     .open = sqlite_open,
     .open_read = sqlite_open_read,
+    .is_there = sqlite_is_there,
     .close = sqlite_close,
     .settle = sqlite_settle,
     .exec = sqlite_exec,

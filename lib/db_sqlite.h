@@ -45,6 +45,7 @@ sqlite_of(struct db *db)
 /* The driver's. */
 enum err sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info);
 enum err sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info);
+bool sqlite_is_there(const struct conf *conf);
 void sqlite_close(struct db *db);
 void sqlite_settle(struct db *db);
 

@@ -247,12 +247,20 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 	return e == ERR_OK ? open_path(conf, path, false, ret, info) : e;
 }
 
+bool
+sqlite_is_there(const struct conf *conf)
+{
+	AUTO_FREE char *path = resolve(conf->database_dsn);
+
+	return path != NULL && access(path, F_OK) == 0;
+}
+
 enum err
 sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
 {
 	AUTO_FREE char *path = resolve(conf->database_dsn);
 
-	if (path == NULL || access(path, F_OK) < 0)
+	if (!sqlite_is_there(conf))
 		return err_set(info, ERR_NOT_FOUND, "DATABASE_DSN: %s: there is no such file",
 			       conf->database_dsn);
 	return open_path(conf, path, true, ret, info);

@@ -229,6 +229,23 @@ def test_no_row_is_lost_when_the_file_is_gone_for_a_while(stack):
     one.check_rows()
 
 
+def test_a_file_that_is_gone_is_said_to_be_and_not_replaced(stack):
+    """An admin program that came by made an empty database, and answered out of it."""
+    one = stack("sqlite")
+    aside = one.engine.path.with_suffix(".aside")
+
+    def groups():
+        return one.gateway.run_cgi("groups.cgi", "GET", "/api/groups")
+    assert len(groups().json()["data"]) > 0
+    one.engine.path.rename(aside)
+    got = groups()
+    assert (got.status, got.json()["code"]) == (503, "DATABASE_UNAVAILABLE"), got.text
+    assert "is gone" in got.json()["message"]
+    assert not one.engine.path.exists()
+    aside.rename(one.engine.path)
+    assert len(groups().json()["data"]) > 0
+
+
 def redis_away(stack, redis, how, seconds):
     with stack.load() as load:
         end_of(redis, how)
