@@ -143,22 +143,33 @@ for_client(struct exchange *x, struct str text)
 	return s;
 }
 
+/* Also changes the answer's headers. `decoded` is what the collected bytes say; an
+ * encoding that cannot be read here (br, zstd), which only a client that asked for it
+ * gets, passes. */
 static struct str
-body_for_client(struct exchange *x)
+body_for_client(struct exchange *x, struct str decoded)
 {
+	struct str raw = buf_view(&x->collected);
 	struct headers *h = &x->call.answer;
+	struct str safe;
 
 	for (size_t i = 0; i < h->n; i++)
 		h->v[i].value = for_client(x, h->v[i].value);
-	return arena_str(x->arena, for_client(x, buf_view(&x->collected)));
+	if (decoded.p == raw.p)
+		return arena_str(x->arena, for_client(x, raw));
+	safe = for_client(x, decoded);
+	if (safe.p == decoded.p)
+		return arena_str(x->arena, raw);
+	headers_remove(h, STR("content-encoding"));
+	return safe;
 }
 
 static void
-keep_answer(struct exchange *x)
+keep_answer(struct exchange *x, struct str decoded)
 {
 	x->kept.status = x->call.status;
+	x->kept.body = body_for_client(x, decoded);
 	x->kept.headers = x->call.answer;
-	x->kept.body = body_for_client(x);
 }
 
 /* A HEAD's length is that of the body it did not send. */
@@ -202,12 +213,12 @@ settle_error(struct exchange *x, bool whole)
 	}
 	tell_breaker(x, &v, until > 0 ? (until - now_ms) * 1000 : 0);
 	if (v.retry && tries_left(x)) {
-		keep_answer(x);
+		keep_answer(x, body);
 		x->failed_as = ERR_OK;
 		row_hold(x, status, end, message);
 		again(x);
 	} else {
-		pass_collected(x, body_for_client(x), end, message);
+		pass_collected(x, body_for_client(x, body), end, message);
 	}
 }
 

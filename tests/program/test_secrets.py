@@ -4,6 +4,7 @@ web server's included, in any error, any text column, or any process's arguments
 
 import pathlib
 import urllib.parse
+import zlib
 
 import pytest
 
@@ -33,13 +34,20 @@ def found(text, where):
 class echoes_its_key:
     """An error that names the key it was sent, as OpenAI's does."""
 
-    def __init__(self, status):
+    def __init__(self, status, encoding=None):
         self.status = status
+        self.encoding = encoding
 
     async def __call__(self, request):
         key = credential(request)
         await answer(self.status, json={"error": {"message": f"Incorrect API key: {key}."}},
-                     headers=[("X-Key", key)])(request)
+                     headers=[("X-Key", key)], encoding=self.encoding)(request)
+
+
+def readable(got):
+    """What a client makes of an answer."""
+    packed = got.header("content-encoding") in ("gzip", "deflate")
+    return (zlib.decompress(got.body, 47) if packed else got.body).decode()
 
 
 @pytest.fixture
@@ -55,10 +63,10 @@ def provoked(start_gateway, provider):
     def ask(group, **rest):
         try:
             got = gateway.ask(group, **rest)
-            answers.append(got.text + repr(got.headers))
+            answers.append(readable(got) + repr(got.headers))
         except (OSError, Broken):
             pass
-    odd = [echoes_its_key(401), echoes_its_key(500), vendors.openai_bad_key(),
+    odd = [echoes_its_key(401), echoes_its_key(500), echoes_its_key(401, "gzip"), vendors.openai_bad_key(),
            vendors.openai_rate_limit([("Retry-After", "0")]), hang_up(), hang_up(reset=True),
            hang_up(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nx"),
            answer(json=vendors.CHAT)]
@@ -133,3 +141,25 @@ def test_the_pool_and_the_spool_hold_no_key_in_clear(provoked):
         if file.is_file():
             text = file.read_bytes()
             assert not [c for c in CANARIES if c.encode() in text], file
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("retries", [0, 1], ids=["at once", "kept for the end"])
+def test_a_key_in_a_compressed_error_went_to_the_client(gateway, provider, make_group, encoding,
+                                                        retries):
+    group = make_group(keys=1, config={"max_retries": retries})
+    provider.on(echoes_its_key(401, encoding), times=1)
+    provider.on(hang_up(), when=lambda r: len(provider.requests) > 0)
+    got = gateway.ask(group, headers={"Accept-Encoding": encoding})
+    assert group.keys[0] not in readable(got)
+    assert (got.status, got.header("content-encoding")) == (401, None)
+    assert got.json()["error"]["message"] == "Incorrect API key: [redacted]."
+
+
+def test_a_compressed_error_without_the_key_passes_as_it_came(gateway, provider, make_group):
+    group = make_group(keys=1, config={"max_retries": 0})
+    error = {"error": {"message": "Not allowed: sk-another-0123456789"}}
+    whole = provider.on(answer(403, json=error, encoding="gzip"))
+    got = gateway.ask(group, headers={"Accept-Encoding": "gzip"})
+    assert (got.status, got.body) == (403, whole.body)
+    assert got.header("content-encoding") == "gzip"
