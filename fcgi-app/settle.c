@@ -189,6 +189,27 @@ pass_collected(struct exchange *x, struct str body, const char *end, struct str 
 	exchange_finish(x);
 }
 
+/* To the pool and the breaker: what this answer says. */
+static void
+carry_out(struct exchange *x, const struct verdict *v, struct str body, struct str message)
+{
+	int64_t now_ms = clock_wall_ms();
+	int64_t until = v->key_concerned && v->key == VERDICT_LIMITED
+			    ? channel_rest_until(x->group->channel, &x->call.answer, body, now_ms)
+			    : 0;
+
+	if (v->key_concerned) {
+		struct str key = buf_view(&x->key);
+		struct buf safe;
+
+		buf_init(&safe, 4 * LIMIT_LOG_ERROR);
+		redact(&safe, message, &key, 1);
+		report(x, v->key, x->call.status, until, buf_view(&safe));
+		buf_done(&safe);
+	}
+	tell_breaker(x, v, until > 0 ? (until - now_ms) * 1000 : 0);
+}
+
 static void
 settle_error(struct exchange *x, bool whole)
 {
@@ -197,21 +218,8 @@ settle_error(struct exchange *x, bool whole)
 	struct verdict v = verdict_of_answer(x->group, status, body);
 	struct str message = channel_error_message(body, x->arena);
 	const char *end = whole ? "complete" : "truncated";
-	int64_t now_ms = clock_wall_ms();
-	int64_t until = v.key_concerned && v.key == VERDICT_LIMITED
-			    ? channel_rest_until(x->group->channel, &x->call.answer, body, now_ms)
-			    : 0;
 
-	if (v.key_concerned) {
-		struct str key = buf_view(&x->key);
-		struct buf safe;
-
-		buf_init(&safe, 4 * LIMIT_LOG_ERROR);
-		redact(&safe, message, &key, 1);
-		report(x, v.key, status, until, buf_view(&safe));
-		buf_done(&safe);
-	}
-	tell_breaker(x, &v, until > 0 ? (until - now_ms) * 1000 : 0);
+	carry_out(x, &v, body, message);
 	if (v.retry && tries_left(x)) {
 		keep_answer(x, body);
 		x->failed_as = ERR_OK;
@@ -300,11 +308,27 @@ settle_failure(struct exchange *x, enum call_end end)
 		exchange_refuse(x, e, err_message(e), 0);
 }
 
+/* An answer that has gone to the client as it came. One that concerns and was too large
+ * to be kept is judged by its status. */
+static void
+settle_passed(struct exchange *x)
+{
+	const struct str none = {NULL, 0};
+	struct verdict v = {.upstream = UPSTREAM_OK};
+
+	if (settle_concerns(x)) {
+		v = verdict_of_answer(x->group, x->call.status, none);
+		carry_out(x, &v, none, none);
+	} else {
+		tell_breaker(x, &v, 0);
+	}
+	row_hold(x, x->call.status, "complete", none);
+	exchange_finish(x);
+}
+
 void
 settle(struct exchange *x, enum call_end end)
 {
-	struct verdict good = {.upstream = UPSTREAM_OK};
-
 	x->call_ended_us = clock_mono_us();
 	if (x->mode == ANSWER_COLLECT && x->call.head_done && settle_concerns(x)) {
 		settle_error(x, end == CALL_COMPLETE);
@@ -313,9 +337,7 @@ settle(struct exchange *x, enum call_end end)
 	} else if (x->mode == ANSWER_COLLECT) {
 		settle_models(x);
 	} else {
-		tell_breaker(x, &good, 0);
-		row_hold(x, x->call.status, "complete", (struct str){NULL, 0});
-		exchange_finish(x);
+		settle_passed(x);
 	}
 }
 

@@ -231,6 +231,35 @@ def test_five_failures_in_a_row_open_the_breaker(start_gateway, provider, second
     assert len(second_provider.requests) == 30
 
 
+LARGE = b"<html>" + b"x" * 100_000
+
+
+def test_a_large_401_blamed_no_key(gateway, provider, make_group):
+    group = make_group(keys=1, config={"max_retries": 0})
+    whole = provider.on(answer(401, body=LARGE, content_type="text/html"))
+    got = gateway.ask(group)
+    assert (got.status, got.body) == (401, whole.body)
+    until(lambda: group.key(group.keys[0])["failure_count"] == 1, "the count", 5)
+
+
+def test_a_large_429_rested_no_key(gateway, provider, make_group):
+    group = make_group(keys=1, config={"max_retries": 0})
+    provider.on(answer(429, body=LARGE, headers=[("Retry-After", "600")]), times=1)
+    assert gateway.ask(group).status == 429
+    got = gateway.ask(group)
+    assert (got.status, len(provider.requests)) == (429, 1)
+    assert 0 < int(got.header("retry-after")) <= 600
+
+
+def test_large_failures_opened_no_breaker(start_gateway, provider):
+    gateway = start_gateway(workers=1)
+    group = gateway.api.create_group(provider.origin, keys=["sk-a", "sk-b"],
+                                     config={"max_retries": 0})
+    provider.on(answer(500, body=LARGE))
+    assert [gateway.ask(group).status for _ in range(6)] == [500] * 5 + [503]
+    assert len(provider.requests) == 5
+
+
 @pytest.mark.slow
 def test_the_breaker_half_opens_after_ten_seconds(start_gateway, provider):
     gateway = start_gateway(workers=1)
