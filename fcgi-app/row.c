@@ -7,6 +7,7 @@
 #include "lib/cgi.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/str.h"
 
 static struct str
 redacted(struct exchange *x, struct str text, size_t max)
@@ -17,11 +18,10 @@ redacted(struct exchange *x, struct str text, size_t max)
 
 	if (text.n == 0)
 		return (struct str){NULL, 0};
-	text.n = MIN(text.n, max);
-	if (!redact_finds(text, secrets, ARRAY_LEN(secrets)))
-		return arena_str(x->arena, text);
-	buf_init(&out, 2 * max + 1024);
-	redact(&out, text, secrets, ARRAY_LEN(secrets));
+	if (!redact_finds(text, max, secrets, ARRAY_LEN(secrets)))
+		return arena_str(x->arena, utf8_cut(text, max));
+	buf_init(&out, max);
+	redact_cut(&out, text, max, secrets, ARRAY_LEN(secrets));
 	s = arena_str(x->arena, buf_view(&out));
 	buf_done(&out);
 	return s;

@@ -202,8 +202,8 @@ carry_out(struct exchange *x, const struct verdict *v, struct str body, struct s
 		struct str key = buf_view(&x->key);
 		struct buf safe;
 
-		buf_init(&safe, 4 * LIMIT_LOG_ERROR);
-		redact(&safe, message, &key, 1);
+		buf_init(&safe, LIMIT_LOG_ERROR);
+		redact_cut(&safe, message, LIMIT_LOG_ERROR, &key, 1);
 		report(x, v->key, x->call.status, until, buf_view(&safe));
 		buf_done(&safe);
 	}

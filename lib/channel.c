@@ -110,7 +110,8 @@ static struct str
 clean_copy(struct str s, struct arena *arena)
 {
 	static const char bad[] = "\xEF\xBF\xBD";
-	char *out = arena_alloc(arena, LIMIT_LOG_ERROR + 1);
+	size_t max = MIN(s.n, LIMIT_ERROR_BODY) * strlen(bad);
+	char *out = arena_alloc(arena, max + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.n;) {
@@ -118,7 +119,7 @@ clean_copy(struct str s, struct arena *arena)
 		bool good = k > 0 && s.p[i] != '\0';
 		size_t width = good ? k : strlen(bad);
 
-		if (n + width > LIMIT_LOG_ERROR)
+		if (n + width > max)
 			break;
 		memcpy(out + n, good ? s.p + i : bad, width);
 		n += width;

@@ -82,7 +82,8 @@ int64_t channel_rest_until(const struct channel *c, const struct headers *h, str
 /* Base path, then path; no other change. */
 struct str channel_join_plain(struct str base_path, struct str path, struct arena *arena);
 /* error.message, error_msg, error, message of a JSON body, else the body itself;
- * trimmed, valid UTF-8, cut to LIMIT_LOG_ERROR. In `arena`. */
+ * trimmed, valid UTF-8; what is beyond LIMIT_ERROR_BODY may be missing. In `arena`. May be
+ * longer than a row takes, and is cut when it is redacted. */
 struct str channel_error_message(struct str body, struct arena *arena);
 
 #endif

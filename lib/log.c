@@ -224,12 +224,11 @@ log_line(enum log_level level, const char *fmt, ...)
 	n = vasprintf(&message, fmt, ap);
 	va_end(ap);
 	check(n >= 0);
-	/* Redacted before it is cut: half a secret is not recognised. */
-	buf_init(&clean, REDACT_GROWTH((size_t)n));
-	redact(&clean, (struct str){message, (size_t)n}, NULL, 0);
+	buf_init(&clean, LIMIT_LOG_LINE);
+	redact_cut(&clean, (struct str){message, (size_t)n}, LIMIT_LOG_LINE, NULL, 0);
 	buf_init(&line, LINE_MAX_BYTES);
 	pthread_mutex_lock(&lock);
-	format_line(&line, level, utf8_cut(buf_view(&clean), LIMIT_LOG_LINE));
+	format_line(&line, level, buf_view(&clean));
 	write_line(STDERR_FILENO, buf_view(&line));
 	if (file_path != NULL) {
 		follow_file();

@@ -49,7 +49,11 @@ void redact_register(struct str secret);
 /* The most that n bytes become. */
 #define REDACT_GROWTH(n) (3 * (n) + 16)
 void redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra);
-/* Whether redact() would replace anything. */
-bool redact_finds(struct str text, const struct str *extra, size_t n_extra);
+/* The first `max` bytes of what redact() makes of it, cut between two characters. What is
+ * cut first and redacted then keeps half a secret. */
+void redact_cut(struct buf *out, struct str text, size_t max, const struct str *extra,
+		size_t n_extra);
+/* Whether redact_cut() would replace anything. */
+bool redact_finds(struct str text, size_t max, const struct str *extra, size_t n_extra);
 
 #endif

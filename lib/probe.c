@@ -176,5 +176,5 @@ probe_judge(struct probe *p, CURLcode code, struct probe_answer *ret)
 	} else {
 		text = str_of(p->curl_error[0] != '\0' ? p->curl_error : curl_easy_strerror(code));
 	}
-	redact(&ret->why, text, &p->key, 1);
+	redact_cut(&ret->why, text, LIMIT_LOG_ERROR, &p->key, 1);
 }

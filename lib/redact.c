@@ -253,13 +253,13 @@ begins_with(bool table[256], const struct str *extra, size_t n_extra)
 			table[(unsigned char)extra[i].p[0]] = table['%'] = true;
 }
 
-/* The next thing that is secret, from `at` on: its length, and where it starts. 0: there
- * is none. With the lock. */
+/* The next thing that is secret and begins within [at, end): its length, and where it
+ * starts. 0: there is none. With the lock. */
 static size_t
-next_secret(struct str text, size_t at, const bool here[256], const struct str *extra,
+next_secret(struct str text, size_t at, size_t end, const bool here[256], const struct str *extra,
 	    size_t n_extra, size_t *ret_from)
 {
-	for (; at < text.n; at++) {
+	for (; at < end; at++) {
 		size_t n = 0;
 
 		if (!here[(unsigned char)text.p[at]])
@@ -278,6 +278,15 @@ next_secret(struct str text, size_t at, const bool here[256], const struct str *
 void
 redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra)
 {
+	redact_cut(out, text, REDACT_GROWTH(text.n), extra, n_extra);
+}
+
+/* With `left` bytes still to be said, what begins more than that many bytes on is not
+ * looked at. */
+void
+redact_cut(struct buf *out, struct str text, size_t max, const struct str *extra, size_t n_extra)
+{
+	size_t left = max;
 	size_t copied = 0;
 	size_t from;
 	size_t n;
@@ -285,17 +294,22 @@ redact(struct buf *out, struct str text, const struct str *extra, size_t n_extra
 
 	pthread_rwlock_rdlock(&lock);
 	begins_with(here, extra, n_extra);
-	while ((n = next_secret(text, copied, here, extra, n_extra, &from)) > 0) {
-		buf_add(out, text.p + copied, from - copied);
-		buf_cstr(out, MASK);
+	while ((n = next_secret(text, copied, copied + MIN(left, text.n - copied), here, extra,
+				n_extra, &from)) > 0) {
+		struct str plain = utf8_cut((struct str){text.p + copied, from - copied}, left);
+		struct str mask = utf8_cut(STR(MASK), left - plain.n);
+
+		buf_str(out, plain);
+		buf_str(out, mask);
+		left -= plain.n + mask.n;
 		copied = from + n;
 	}
 	pthread_rwlock_unlock(&lock);
-	buf_str(out, str_from(text, copied));
+	buf_str(out, utf8_cut(str_from(text, copied), left));
 }
 
 bool
-redact_finds(struct str text, const struct str *extra, size_t n_extra)
+redact_finds(struct str text, size_t max, const struct str *extra, size_t n_extra)
 {
 	bool here[256];
 	size_t from;
@@ -303,7 +317,7 @@ redact_finds(struct str text, const struct str *extra, size_t n_extra)
 
 	pthread_rwlock_rdlock(&lock);
 	begins_with(here, extra, n_extra);
-	n = next_secret(text, 0, here, extra, n_extra, &from);
+	n = next_secret(text, 0, MIN(max, text.n), here, extra, n_extra, &from);
 	pthread_rwlock_unlock(&lock);
 	return n > 0;
 }

@@ -126,6 +126,28 @@ def test_one_row_per_attempt_with_one_request_id(gateway, provider, make_group):
     assert "Incorrect API key" in rows[1]["error_message"]
 
 
+@pytest.mark.parametrize("before, times", [("x" * 2040, 1), ("", 200)], ids=["once", "repeated"])
+def test_a_key_across_the_cut_of_an_error_left_its_beginning(gateway, provider, make_group,
+                                                             before, times):
+    key = unique("key-of-no-vendors-form") + "0123456789" * 3
+    group = make_group(keys=[key], config={"max_retries": 0})
+    text = before + f" {key}" * times
+    provider.on(answer(400, json={"error": {"message": text}}))
+    gateway.ask(group)
+    (row,) = group.logs(1)
+    assert row["error_message"] == text.replace(key, "[redacted]").strip()[:2048]
+
+
+def test_a_key_across_the_cut_of_a_logged_body_left_its_beginning(gateway, make_group):
+    group = make_group(config={"enable_request_body_logging": True})
+    body = json.dumps({"model": "m", "x": ""}).encode()[:-2] + b"x" * 65_000
+    at = 65_000 - 8
+    body = body[:at] + AUTH_KEY.encode() + b'"}'
+    gateway.ask(group, body=body)
+    (row,) = group.logs(1)
+    assert row["request_body"] == (body[:at] + b"[redacte").decode()
+
+
 def test_bodies_and_user_agents_only_where_asked_for(gateway, make_group):
     group = make_group()
     gateway.ask(group, headers={"User-Agent": "test/1"})

@@ -540,9 +540,8 @@ finds_error_messages(void **state)
 				    cases[i].want);
 	assert_non_null(longer);
 	memset(longer, 'a', 5000);
-	memcpy(longer + LIMIT_LOG_ERROR - 1, "\xC3\xA9", 2);
-	assert_int_equal(channel_error_message((struct str){longer, 5000}, &arena).n,
-			 LIMIT_LOG_ERROR - 1);
+	/* Who cuts it redacts it first. */
+	assert_int_equal(channel_error_message((struct str){longer, 5000}, &arena).n, 5000);
 	free(longer);
 }
 

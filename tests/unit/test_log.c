@@ -318,6 +318,45 @@ redacts(void **state)
 }
 
 static void
+half_a_secret_was_left_at_the_cut(void **state)
+{
+	static const struct str own[] = {{"own/key:1", 9}};
+	static const struct {
+		const char *text;
+		size_t max;
+		const char *expected;
+	} cuts[] = {
+	    {"abc own/key:1 def", 20, "abc [redacted] def"},
+	    {"abc own/key:1 def", 16, "abc [redacted] d"},
+	    {"abc own/key:1 def", 7, "abc [re"},
+	    {"abc own/key:1 def", 4, "abc "},
+	    {"abc own/key:1 def", 0, ""},
+	    {"own/key:1own/key:1own/key:1", 22, "[redacted][redacted][r"},
+	    {"own/key:1", 9, "[redacted"},
+	    /* What was replaced takes less room than it had. */
+	    {"Bearer 0123456789012345678901234567890 own/key:1", 25, "Bearer [redacted] [redact"},
+	    {"http://user:password@host/", 9, "http://[r"},
+	    {"plain text", 5, "plain"},
+	    {"caf\xC3\xA9", 4, "caf"},
+	    {"", 5, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cuts); i++) {
+		struct str text = str_of(cuts[i].text);
+		struct buf out;
+
+		buf_init(&out, cuts[i].max);
+		redact_cut(&out, text, cuts[i].max, own, ARRAY_LEN(own));
+		assert_int_equal(buf_err(&out), ERR_OK);
+		assert_string_equal(buf_text(&out), cuts[i].expected);
+		buf_done(&out);
+	}
+	assert_true(redact_finds(STR("abc own/key:1"), 5, own, ARRAY_LEN(own)));
+	assert_false(redact_finds(STR("abc own/key:1"), 4, own, ARRAY_LEN(own)));
+}
+
+static void
 many_secrets_with_one_beginning(void **state)
 {
 	char secret[32];
@@ -348,6 +387,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(long_line_is_cut_after_redaction, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(lines_of_many_threads_stay_whole, set_up, tear_down),
 	    cmocka_unit_test(redacts),
+	    cmocka_unit_test(half_a_secret_was_left_at_the_cut),
 	    cmocka_unit_test(many_secrets_with_one_beginning),
 	};
 
