@@ -199,6 +199,8 @@ uint64_t rpool_away_turn(struct redis_away *a, int64_t group_id);
 struct kept_report *rpool_away_note(struct redis_away *a, const struct report *r,
 				    enum pool_move *ret_move, uint32_t *ret_fails);
 void rpool_away_keep(struct redis_away *a, struct kept_report *k);
+/* Some are kept: another goes behind them. */
+bool rpool_away_keeps(const struct redis_away *a);
 void rpool_away_drop(struct kept_report *k); /* NULL is fine */
 /* The command that tells Redis; in pool_redis_hot.c. Inits cmd. */
 void rpool_report_cmd(struct pool_redis *p, const struct report *r, struct buf *cmd);

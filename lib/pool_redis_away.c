@@ -3,7 +3,9 @@
  * The responder's hot path while Redis is away: it does not answer, or it answers and
  * has lost what the pool was. Picks are answered out of what this worker knows
  * (localpool.c). Where that is nothing, or nothing new, they wait for the jobs thread
- * to bring the group's keys from the DB. Reports are kept, and said when it is back.
+ * to bring the group's keys from the DB. Reports are kept, and said when it is back;
+ * so are those that a Redis that answers refuses, because its disk is full or its
+ * replicas are too few: it is asked whether it takes a write, and only then told.
  *
  *	loop: pick ─▶ wants ─▶ jobs thread: DB ─▶ given, eventfd ─▶ loop: answers
  */
@@ -24,11 +26,15 @@
 /* The DB did not have them: not asked for again so soon. */
 #define NOT_GIVEN_US INT64_C(1000000)
 #define WANTED_MAX   64
+/* A report that is refused so often while others are taken is given up. */
+#define REFUSED_MAX 3
 
 struct kept_report {
 	TAILQ_ENTRY(kept_report) link;
 	struct redis_away *away;
 	struct report r; /* its text is `error` */
+	bool proven;     /* was said last to a server that takes writes */
+	int refused;     /* how often by such a one */
 	char error[POOL_ERROR_TEXT];
 };
 
@@ -57,6 +63,7 @@ struct redis_away {
 	struct localpool *local;
 	atomic_bool away;
 	bool closed;
+	bool asks;            /* whether a write is taken */
 	int64_t since_us;     /* mono */
 	int64_t not_given_us; /* mono; when the DB had no keys for us */
 	TAILQ_HEAD(, parked) parked;
@@ -225,21 +232,35 @@ rpool_away_keep(struct redis_away *a, struct kept_report *k)
 	a->n_kept++;
 }
 
+bool
+rpool_away_keeps(const struct redis_away *a)
+{
+	return a->n_kept > 0;
+}
+
 static void
 on_said(void *arg, enum err e, const redisReply *r UNUSED)
 {
 	struct kept_report *k = arg;
+	struct redis_away *a = k->away;
 
-	if (e == ERR_POOL && !k->away->closed)
-		rpool_away_keep(k->away, k);
-	else
+	if (e != ERR_POOL || a->closed) {
 		free(k);
+		return;
+	}
+	/* A connection that was lost refuses nothing. */
+	if (k->proven && !rpool_is_away(a) && ++k->refused == REFUSED_MAX) {
+		a->n_lost++;
+		free(k);
+		return;
+	}
+	rpool_away_keep(a, k);
 }
 
 /* What was kept while a command fails goes behind the others: as many as there are
  * now are said. */
 static void
-say_kept(struct redis_away *a)
+say_kept(struct redis_away *a, bool proven)
 {
 	int64_t now_ms = clock_wall_ms();
 
@@ -253,9 +274,36 @@ say_kept(struct redis_away *a)
 			free(k); /* that rest is over */
 			continue;
 		}
+		k->proven = proven;
 		rpool_report_cmd(a->p, &k->r, &cmd);
 		rpool_loop_say(a->p->loop, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_said, k);
 	}
+}
+
+static void
+on_writes(void *arg, enum err e, const redisReply *r UNUSED)
+{
+	struct redis_away *a = arg;
+
+	a->asks = false;
+	if (e != ERR_POOL && !a->closed && !rpool_is_away(a))
+		say_kept(a, e == ERR_OK);
+}
+
+/* By a write that changes nothing, so that no report need be refused again. */
+static void
+ask_whether_it_writes(struct redis_away *a)
+{
+	struct buf cmd;
+
+	if (a->asks || a->closed || rpool_is_away(a) || a->n_kept == 0)
+		return;
+	a->asks = true;
+	buf_init(&cmd, 64);
+	rpool_cmd(&cmd, 2);
+	rpool_arg(&cmd, STR("DEL"));
+	rpool_arg(&cmd, STR("gptl:none"));
+	rpool_loop_say(a->p->loop, SCRIPT__MAX, &cmd, REDIS_REPLY_INTEGER, on_writes, a);
 }
 
 /* --- away and back --- */
@@ -278,7 +326,7 @@ rpool_away_end(struct redis_away *a)
 	if (!rpool_is_away(a))
 		return;
 	atomic_store(&a->away, false);
-	say_kept(a);
+	say_kept(a, false);
 	/* Whoever still waits can have a key of Redis now. */
 	while ((w = TAILQ_FIRST(&a->parked)) != NULL) {
 		TAILQ_REMOVE(&a->parked, w, link);
@@ -295,6 +343,7 @@ rpool_away_tick(struct redis_away *a)
 
 	while ((w = TAILQ_FIRST(&a->parked)) != NULL && w->until_us <= now)
 		unpark(a, w);
+	ask_whether_it_writes(a);
 }
 
 /* --- keys from the DB --- */

@@ -17,7 +17,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define ARGS_MAX 32
+#define ARGS_MAX  32
+#define REPLY_MAX 16384
 
 /* Waits, without sleeping for a fixed time, until the server answers. */
 static bool
@@ -115,21 +116,27 @@ redis_server_end(struct redis_server *s)
 	s->dir[0] = '\0';
 }
 
-bool
-redis_server_say(const struct redis_server *s, const char *command)
+char *
+redis_server_ask(const struct redis_server *s, const char *command)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	AUTO_FREE
-	char *line = xasprintf("%s\r\n", command);
-	char reply[512] = "";
-	bool ok = false;
+	AUTO_FREE char *line = xasprintf("%s\r\n", command);
+	char *reply = xcalloc(1, REPLY_MAX + 1);
 
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", s->socket);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 &&
-	    write(fd, line, strlen(line)) == (ssize_t)strlen(line) &&
-	    read(fd, reply, sizeof(reply) - 1) > 0)
-		ok = reply[0] != '-';
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 ||
+	    write(fd, line, strlen(line)) != (ssize_t)strlen(line) ||
+	    read(fd, reply, REPLY_MAX) <= 0)
+		reply[0] = '\0';
 	close(fd);
-	return ok;
+	return reply;
+}
+
+bool
+redis_server_say(const struct redis_server *s, const char *command)
+{
+	AUTO_FREE char *reply = redis_server_ask(s, command);
+
+	return reply[0] != '\0' && reply[0] != '-';
 }

@@ -25,5 +25,7 @@ void redis_server_kill(struct redis_server *s);
 void redis_server_end(struct redis_server *s);
 /* One inline command on a connection of its own; false: an error came back. */
 bool redis_server_say(const struct redis_server *s, const char *command);
+/* The answer as it comes, at most 16 KB; "" when there is none. To be freed. */
+char *redis_server_ask(const struct redis_server *s, const char *command) MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Runs the loop until it is away, or is not. */
 static void
@@ -220,6 +221,78 @@ test_keys_that_went_are_forgotten(void **state)
 	start(NULL);
 }
 
+static void
+say(const char *command)
+{
+	assert_true(redis_server_say(&server, command));
+}
+
+static uint64_t
+waiting(struct own *o)
+{
+	struct pool_away now;
+
+	pool_away(o->pool, &now);
+	assert_false(now.away);
+	assert_int_equal(now.lost, 0);
+	return now.waiting;
+}
+
+/* How often the server has been told this, also when it refused. */
+static long
+times_said(const char *command)
+{
+	AUTO_FREE char *text = redis_server_ask(&server, "INFO commandstats");
+	AUTO_FREE char *name = xasprintf("cmdstat_%s:", command);
+	const char *at = strstr(text, name);
+	long calls;
+	long rejected;
+
+	if (at == NULL)
+		return 0;
+	calls = strtol(strstr(at, "calls=") + 6, NULL, 10);
+	rejected = strtol(strstr(at, "rejected_calls=") + 15, NULL, 10);
+	return calls + rejected;
+}
+
+/* A server that answers, but takes no writes (a full disk, too few replicas), was told
+ * only after it had been away once more, and then on top of what came meanwhile. */
+static void
+test_what_a_server_refused_was_never_told(void **state)
+{
+	struct own *o = *state;
+	struct reported good = {0};
+	int64_t until;
+	long said;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	assert_int_equal(loop_blame(o, 2, 5).fails, 1);
+	say("CONFIG SET min-replicas-to-write 1");
+	assert_int_equal(loop_blame(o, 2, 5).fails, 2);
+	assert_int_equal(loop_blame(o, 2, 5).fails, 3);
+	assert_int_equal(loop_blame(o, 3, 5).fails, 1);
+	assert_int_equal(waiting(o), 3);
+	/* While it refuses, it is asked now and then, and not all of it. */
+	say("CONFIG RESETSTAT");
+	until = clock_mono_us() + 4 * REDIS_TICK_MS * INT64_C(1000);
+	while (clock_mono_us() < until)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_int_equal(waiting(o), 3);
+	said = times_said("evalsha") + times_said("del");
+	assert_in_range(said, 1, 5);
+	say("CONFIG SET min-replicas-to-write 0");
+	/* In their order, also with what comes before the others are told. */
+	pool_report(o->pool,
+		    &(struct report){.group_id = GROUP, .key_id = 3, .verdict = VERDICT_OK},
+		    on_report, &good);
+	while (waiting(o) > 0 || good.calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	assert_int_equal(loop_pick(o).e, ERR_OK); /* behind them */
+	assert_int_equal(info_of(o->pool, 2).fails, 3);
+	assert_int_equal(info_of(o->pool, 3).fails, 0);
+}
+
 int
 main(void)
 {
@@ -229,6 +302,7 @@ main(void)
 	    TEST(test_loop_goes_on_until_a_server_that_forgot_is_filled),
 	    TEST(test_a_group_that_was_never_used_is_brought_from_elsewhere),
 	    TEST(test_keys_that_went_are_forgotten),
+	    TEST(test_what_a_server_refused_was_never_told),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN); /* as in the programs */
