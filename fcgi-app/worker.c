@@ -84,7 +84,7 @@ jobs_main(void *arg)
 		w->jobs_poked = false;
 		pthread_mutex_unlock(&w->jobs_lock);
 		ms = jobs_round(w->jobs, &w->jobs_stop);
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += ms / 1000;
 		until.tv_nsec += (ms % 1000) * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000L;
@@ -112,8 +112,14 @@ wake_jobs(void *arg)
 static void
 jobs_begin(struct worker *w)
 {
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	/* Whoever sets the wall clock back must not hold up the jobs. */
+	check(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
 	pthread_mutex_init(&w->jobs_lock, NULL);
-	pthread_cond_init(&w->jobs_wake, NULL);
+	pthread_cond_init(&w->jobs_wake, &attr);
+	pthread_condattr_destroy(&attr);
 	w->jobs = jobs_new(w->conf, w->pool);
 	pool_on_want(w->pool, wake_jobs, w);
 	check(pthread_create(&w->jobs_thread, NULL, jobs_main, w) == 0);

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #define PAUSE_MIN_MS  50
 #define PAUSE_MAX_MS  1000
@@ -61,14 +62,14 @@ struct redis_loop {
 	bool closing;
 };
 
-/* The loop's timers must go on where a test has stopped the clock. */
+/* Monotonic, and not of lib/clock.h: the loop must go on where a test has stopped that. */
 static int64_t
-now_us(const struct redis_loop *l)
+now_us(void)
 {
-	struct timeval tv;
+	struct timespec ts;
 
-	event_base_gettimeofday_cached(l->base, &tv);
-	return (int64_t)tv.tv_sec * 1000000 + tv.tv_usec;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 /* --- the connections --- */
@@ -91,7 +92,7 @@ lost(const redisAsyncContext *ac)
 	if (k == NULL)
 		return;
 	k->ac = NULL;
-	k->next_us = now_us(l) + k->pause_ms * INT64_C(1000);
+	k->next_us = now_us() + k->pause_ms * INT64_C(1000);
 	k->pause_ms = k->pause_ms == 0 ? PAUSE_MIN_MS : MIN(2 * k->pause_ms, PAUSE_MAX_MS);
 	if (k == &l->commands) {
 		atomic_store(&l->p->unreachable, true);
@@ -297,7 +298,7 @@ rpool_loop_say(struct redis_loop *l, enum script script, struct buf *cmd, int ty
 			      .type = type,
 			      .fn = fn,
 			      .arg = arg,
-			      .until_us = now_us(l) + REDIS_AWAY_MS * INT64_C(1000)};
+			      .until_us = now_us() + REDIS_AWAY_MS * INT64_C(1000)};
 	TAILQ_INSERT_TAIL(&l->waiting, w, link);
 	if (l->commands.ac == NULL || buf_err(&w->cmd) != ERR_OK ||
 	    !send_waiting(w, l->commands.ac))
@@ -366,7 +367,7 @@ ask_version(struct redis_loop *l)
 static void
 connect_all(struct redis_loop *l)
 {
-	int64_t now = now_us(l);
+	int64_t now = now_us();
 
 	if (l->commands.ac == NULL && l->commands.next_us <= now)
 		(void)connect_link(l, &l->commands);
@@ -380,7 +381,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 	struct redis_loop *l = arg;
 	struct waiting *oldest = TAILQ_FIRST(&l->waiting);
 
-	if (oldest != NULL && oldest->until_us < now_us(l))
+	if (oldest != NULL && oldest->until_us < now_us())
 		drop(&l->commands);
 	connect_all(l);
 	ask_version(l);

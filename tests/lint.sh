@@ -57,6 +57,8 @@ word 'localtime|gmtime|strerror|ctime|asctime' 'banned: use the _r form'
 word 'rand|srand|random' 'banned: use getrandom'
 word 'malloc|calloc|realloc|strdup|strndup' 'use the x-functions of lib/base.h' 'lib/base\.|tests/'
 word 'exit' 'exit() belongs into a main file' "${mains}tests/"
+grep -Ev '^(lib/clock\.c|tests/)' "$tmp/bare" | grep -E 'CLOCK_REALTIME|gettimeofday' |
+	finding 'waits go by CLOCK_MONOTONIC; what the time is, lib/clock.h says'
 grep -F '@//' "$tmp/bare" | finding 'comments are /* */'
 sql='"[^"]*\b(SELECT|INSERT|UPDATE|DELETE|WHERE|VALUES|FROM|SET|ORDER BY)\b[^"]*%[-0-9.*]*[sdiuclz][^"]*"'
 grep -E "$sql" "$tmp/text" | finding 'SQL only by bound parameters'

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <time.h>
 
 /* Runs the loop until it is away, or is not. */
 static void
@@ -293,6 +295,40 @@ test_what_a_server_refused_was_never_told(void **state)
 	assert_int_equal(info_of(o->pool, 3).fails, 0);
 }
 
+static atomic_int wall_step_s;
+
+/* libevent's, too: the wall clock can be set. */
+int
+gettimeofday(struct timeval *tv, void *tz UNUSED)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	*tv = (struct timeval){ts.tv_sec + wall_step_s, ts.tv_nsec / 1000};
+	return 0;
+}
+
+static void
+test_a_clock_that_was_set_let_a_server_hang(void **state)
+{
+	struct own *o = *state;
+	struct picked r = {0};
+	int64_t begun;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	kill(server.pid, SIGSTOP);
+	wall_step_s = 3600;
+	begun = clock_mono_us();
+	pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r);
+	while (r.calls == 0) {
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+		assert_true(clock_mono_us() - begun < 5000000);
+	}
+	wall_step_s = 0;
+	assert_int_equal(r.e, ERR_OK);
+}
+
 int
 main(void)
 {
@@ -303,6 +339,7 @@ main(void)
 	    TEST(test_a_group_that_was_never_used_is_brought_from_elsewhere),
 	    TEST(test_keys_that_went_are_forgotten),
 	    TEST(test_what_a_server_refused_was_never_told),
+	    TEST(test_a_clock_that_was_set_let_a_server_hang),
 	};
 
 	(void)signal(SIGPIPE, SIG_IGN); /* as in the programs */
