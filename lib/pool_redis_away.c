@@ -26,6 +26,8 @@
 /* The DB did not have them: not asked for again so soon. */
 #define NOT_GIVEN_US INT64_C(1000000)
 #define WANTED_MAX   64
+/* Groups that lost keys while Redis was away; beyond that, all are forgotten. */
+#define GONE_MAX 16
 /* A report that is refused so often while others are taken is given up. */
 #define REFUSED_MAX 3
 
@@ -63,7 +65,10 @@ struct redis_away {
 	struct localpool *local;
 	atomic_bool away;
 	bool closed;
-	bool asks;            /* whether a write is taken */
+	bool asks; /* whether a write is taken */
+	int64_t gone[GONE_MAX];
+	size_t n_gone;
+	bool all_gone;
 	int64_t since_us;     /* mono */
 	int64_t not_given_us; /* mono; when the DB had no keys for us */
 	TAILQ_HEAD(, parked) parked;
@@ -181,10 +186,36 @@ rpool_away_learn(struct redis_away *a, int64_t group_id, const struct pick *p)
 	localpool_learn(a->local, group_id, p);
 }
 
+/* What is remembered serves as long as Redis is away, then it goes. */
+static void
+forget_later(struct redis_away *a, int64_t group_id)
+{
+	for (size_t i = 0; i < a->n_gone; i++)
+		if (a->gone[i] == group_id)
+			return;
+	if (group_id == 0 || a->n_gone == ARRAY_LEN(a->gone))
+		a->all_gone = true;
+	else
+		a->gone[a->n_gone++] = group_id;
+}
+
+static void
+forget_now(struct redis_away *a)
+{
+	if (a->all_gone)
+		localpool_forget(a->local, 0);
+	for (size_t i = 0; i < a->n_gone; i++)
+		localpool_forget(a->local, a->gone[i]);
+	a->all_gone = false;
+	a->n_gone = 0;
+}
+
 void
 rpool_away_forget(struct redis_away *a, int64_t group_id)
 {
-	if (!rpool_is_away(a))
+	if (rpool_is_away(a))
+		forget_later(a, group_id);
+	else
 		localpool_forget(a->local, group_id);
 }
 
@@ -326,6 +357,7 @@ rpool_away_end(struct redis_away *a)
 	if (!rpool_is_away(a))
 		return;
 	atomic_store(&a->away, false);
+	forget_now(a);
 	say_kept(a, false);
 	/* Whoever still waits can have a key of Redis now. */
 	while ((w = TAILQ_FIRST(&a->parked)) != NULL) {

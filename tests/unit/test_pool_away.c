@@ -295,6 +295,35 @@ test_what_a_server_refused_was_never_told(void **state)
 	assert_int_equal(info_of(o->pool, 3).fails, 0);
 }
 
+/* It was not heard while Redis was away: between hearing again and knowing that the pool
+ * is whole. */
+static void
+test_keys_that_went_before_the_pool_was_whole_are_forgotten(void **state)
+{
+	struct pool_identity id = {.installation = "x", .generation = 2, .complete = true};
+	struct own *o = *state;
+	struct wanted wanted = {.o = o, .e = ERR_DB_AWAY};
+	struct pool *admin;
+	uint64_t version;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	pool_on_want(o->pool, on_want, &wanted);
+	say("FLUSHALL");
+	assert_int_equal(loop_pick(o).e, ERR_OK);
+	until_away(o, true);
+	admin = open_more(o, "");
+	add_keys(admin, GROUP, 1, 3);
+	assert_int_equal(pool_sync(admin, GROUP, 1, 3, NULL, 0, false), ERR_OK);
+	assert_int_equal(pool_version(o->pool, &version), ERR_OK); /* reads the news */
+	assert_int_equal(pool_identity_set(admin, &id), ERR_OK);
+	pool_close(admin);
+	until_away(o, false);
+	redis_server_kill(&server);
+	assert_int_equal(loop_pick(o).e, ERR_POOL);
+	start(NULL);
+}
+
 static atomic_int wall_step_s;
 
 /* libevent's, too: the wall clock can be set. */
@@ -339,6 +368,7 @@ main(void)
 	    TEST(test_a_group_that_was_never_used_is_brought_from_elsewhere),
 	    TEST(test_keys_that_went_are_forgotten),
 	    TEST(test_what_a_server_refused_was_never_told),
+	    TEST(test_keys_that_went_before_the_pool_was_whole_are_forgotten),
 	    TEST(test_a_clock_that_was_set_let_a_server_hang),
 	};
 
