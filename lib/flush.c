@@ -3,7 +3,7 @@
  * From the spool to the DB. One process of a node at a time goes through the
  * segments, oldest first:
  *
- *	read up to 200 rows ─▶ one transaction (batch.h): rows, key counters, hourly
+ *	read up to 1000 rows ─▶ one transaction (batch.h): rows, key counters, hourly
  *	sums, position in the segment ─▶ next
  *	segment finished and read to its end ─▶ unlink it, forget its position
  *
@@ -172,13 +172,25 @@ write_batch(struct flush *f, const struct batch_place *place)
 	return e;
 }
 
+/* Rows that the position has passed, or a segment that goes: nobody sees them again. */
+static enum err
+count_lost(struct flush *f, const char *name, int64_t lost)
+{
+	if (lost == 0)
+		return ERR_OK;
+	log_warn("spool/%s: %lld log rows were torn or damaged and are lost", name,
+		 (long long)lost);
+	return segment_lost(f->dir, lost, NULL);
+}
+
 static enum err
 write_rows(struct flush *f, const char *name, struct segment_reader *r)
 {
-	int64_t lost = 0;
 	enum err e;
 
 	do {
+		int64_t lost = 0;
+
 		if (out_of_bounds(f)) {
 			f->result->more = true;
 			return ERR_OK;
@@ -188,12 +200,9 @@ write_rows(struct flush *f, const char *name, struct segment_reader *r)
 			e = write_batch(f, &(struct batch_place){.segment = name,
 								 .node = f->node,
 								 .position = r->next});
+		if (e == ERR_OK)
+			e = count_lost(f, name, lost);
 	} while (e == ERR_OK && f->batch->n > 0);
-	if (e == ERR_OK && lost > 0) {
-		log_warn("spool/%s: %lld log rows were torn or damaged and are lost", name,
-			 (long long)lost);
-		e = segment_lost(f->dir, lost, NULL);
-	}
 	return e;
 }
 

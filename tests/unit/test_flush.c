@@ -5,6 +5,7 @@
  */
 #include "lib/flush.h"
 #include "lib/clock.h"
+#include "lib/limits.h"
 #include "lib/segment.h"
 #include "lib/str.h"
 
@@ -331,33 +332,85 @@ test_refuses_all(void **state)
 	spool_close(spool);
 }
 
+/* To be freed. */
+static char *
+path_of_segment(struct sandbox *s)
+{
+	struct segment_list list;
+	char *path;
+	int dir;
+
+	assert_int_equal(segment_dir(&s->conf, &dir, NULL), ERR_OK);
+	assert_int_equal(segment_list(dir, &list, NULL), ERR_OK);
+	path = xasprintf("%s/spool/%s", s->dir, list.name[0]);
+	segment_list_done(&list);
+	close(dir);
+	return path;
+}
+
+static int64_t
+lost_rows(struct sandbox *s)
+{
+	int64_t lost;
+	int dir;
+
+	assert_int_equal(segment_dir(&s->conf, &dir, NULL), ERR_OK);
+	assert_int_equal(segment_lost(dir, 0, &lost), ERR_OK);
+	close(dir);
+	return lost;
+}
+
 static void
 test_torn(void **state)
 {
 	struct sandbox *s = *state;
 	struct spool *spool = opened(s);
 	struct db *db = filled(s, 1);
-	struct segment_list list;
 	AUTO_FREE char *path = NULL;
 	struct stat st;
-	int64_t lost;
-	int dir;
 
 	for (int i = 0; i < 3; i++)
 		append(spool, sample(i));
-	assert_int_equal(segment_dir(&s->conf, &dir, NULL), ERR_OK);
-	assert_int_equal(segment_list(dir, &list, NULL), ERR_OK);
-	path = xasprintf("%s/spool/%s", s->dir, list.name[0]);
-	segment_list_done(&list);
+	path = path_of_segment(s);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(truncate(path, st.st_size - 1), 0);
 	assert_int_equal(flush(s, db).rows, 2);
 	spool_close(spool);
 	assert_int_equal(flush(s, db).rows, 0);
 	assert_int_equal(segments(s), 0);
-	assert_int_equal(segment_lost(dir, 0, &lost), ERR_OK);
-	assert_int_equal(lost, 1);
-	close(dir);
+	assert_int_equal(lost_rows(s), 1);
+	db_close(db);
+}
+
+/* The position was past it already, so that nobody came by it again. */
+static void
+test_a_damaged_row_before_the_last_batch_was_not_counted(void **state)
+{
+	struct sandbox *s = *state;
+	struct spool *spool = opened(s);
+	struct db *db = filled(s, 1);
+	struct flush_bounds bounds = {0};
+	struct flush_result result;
+	AUTO_FREE char *path = NULL;
+	int fd;
+
+	for (int i = 0; i < LIMIT_FLUSH_ROWS + 50; i++)
+		append(spool, sample(i));
+	path = path_of_segment(s);
+	spool_close(spool);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, "?", 1, SEGMENT_HEADER + 30), 1);
+	close(fd);
+	/* The second batch fails. */
+	sandbox_exec(db, "CREATE TRIGGER stop BEFORE INSERT ON gptl_spool "
+			 "WHEN EXISTS (SELECT 1 FROM gptl_spool) "
+			 "BEGIN SELECT RAISE(ABORT, 'no more'); END");
+	assert_int_not_equal(flush_run(&s->conf, db, &bounds, &result, NULL), ERR_OK);
+	assert_in_range(result.rows, 1, LIMIT_FLUSH_ROWS);
+	assert_int_equal(lost_rows(s), 1);
+	sandbox_exec(db, "DROP TRIGGER stop");
+	assert_int_equal(flush(s, db).rows, LIMIT_FLUSH_ROWS + 49 - result.rows);
+	assert_int_equal(lost_rows(s), 1);
 	db_close(db);
 }
 
@@ -552,6 +605,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refuses_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		test_a_damaged_row_before_the_last_batch_was_not_counted, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_foreign_segment, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stale_position, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
