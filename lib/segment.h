@@ -75,7 +75,8 @@ enum err segment_read(struct segment_reader *r, struct logrow *rows, size_t max,
  * NULL): how many in all. */
 enum err segment_lost(int dir, int64_t n, int64_t *ret) MUST_CHECK;
 /* Removes the oldest segment that is neither being written nor being read. *ret_rows:
- * how many it held. ERR_NOT_FOUND: there is none. */
+ * how many it held, those included that are in the DB already: how far it was flushed
+ * only the DB knows, which is not asked here. ERR_NOT_FOUND: there is none. */
 enum err segment_give_up(int dir, int64_t *ret_rows, struct errinfo *info) MUST_CHECK;
 
 #endif

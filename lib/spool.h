@@ -26,7 +26,8 @@ void spool_close(struct spool *s); /* NULL is fine */
  * body, then the oldest finished segment is given up; what was lost is counted
  * (spool_lost) and said. ERR_DISK: the disk is full, the row is lost and counted. */
 enum err spool_append(struct spool *s, struct logrow *row) MUST_CHECK;
-/* Rows lost on this node since the spool folder was made. */
+/* Rows lost on this node since the spool folder was made; of a segment that was given
+ * up, all that it held, so that this is at most too high (segment.h). */
 int64_t spool_lost(struct spool *s);
 /* Looks at the folder: its size, for the bound. Call every second or so. */
 void spool_tend(struct spool *s);
