@@ -46,6 +46,8 @@ node(const struct conf *conf, struct buf *b)
 		       view.since_us / US_PER_S);
 	number(b, "spool_bytes", "gauge", "Log rows that wait for the database.",
 	       spool_waiting(conf));
+	number(b, "spool_rows_lost_total", "counter",
+	       "Log rows that were torn, or given up for want of room.", spool_lost_rows(conf));
 }
 
 /* --- what was counted --- */

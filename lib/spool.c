@@ -154,6 +154,20 @@ spool_lost(struct spool *s)
 	return segment_lost(s->dir, 0, &n) == ERR_OK ? n : 0;
 }
 
+int64_t
+spool_lost_rows(const struct conf *conf)
+{
+	int64_t n = 0;
+	int dir = -1;
+
+	if (segment_dir(conf, &dir, NULL) != ERR_OK)
+		return 0;
+	if (segment_lost(dir, 0, &n) != ERR_OK)
+		n = 0;
+	close(dir);
+	return n;
+}
+
 void
 spool_tend(struct spool *s)
 {

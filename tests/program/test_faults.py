@@ -240,6 +240,8 @@ def test_a_full_spool_loses_bodies_then_the_oldest_rows(start_gateway, provider)
     assert len(rows) >= 10
     assert any(not row["request_body"] for row in rows), "bodies go first"
     assert "spool" in gateway.log_text().lower(), "what was lost is said"
+    metrics = gateway.client.request("GET", "/metrics", gateway.headers()).text
+    assert f"\ngpt_load_spool_rows_lost_total {70 - len(rows)}\n" in metrics
     assert gateway.ask(group).status == 200
     assert len(group.logs(len(rows) + 1)) == len(rows) + 1, "it recovers"
 
