@@ -534,6 +534,9 @@ rpool_away_close(struct redis_away *a)
 {
 	struct parked *w;
 
+	/* The loop's last words. */
+	if (!rpool_is_away(a))
+		say_kept(a, false);
 	a->closed = true;
 	while ((w = TAILQ_FIRST(&a->parked)) != NULL)
 		unpark(a, w);

@@ -295,6 +295,22 @@ test_what_a_server_refused_was_never_told(void **state)
 	assert_int_equal(info_of(o->pool, 3).fails, 0);
 }
 
+static void
+test_what_was_to_be_told_ended_with_the_worker(void **state)
+{
+	struct own *o = *state;
+
+	NEEDS_SERVER(o);
+	begin_loop(o);
+	say("CONFIG SET min-replicas-to-write 1");
+	assert_int_equal(loop_blame(o, 2, 5).fails, 1);
+	assert_int_equal(waiting(o), 1);
+	say("CONFIG SET min-replicas-to-write 0");
+	pool_close(o->pool);
+	o->pool = open_more(o, "");
+	assert_int_equal(info_of(o->pool, 2).fails, 1);
+}
+
 /* It was not heard while Redis was away: between hearing again and knowing that the pool
  * is whole. */
 static void
@@ -368,6 +384,7 @@ main(void)
 	    TEST(test_a_group_that_was_never_used_is_brought_from_elsewhere),
 	    TEST(test_keys_that_went_are_forgotten),
 	    TEST(test_what_a_server_refused_was_never_told),
+	    TEST(test_what_was_to_be_told_ended_with_the_worker),
 	    TEST(test_keys_that_went_before_the_pool_was_whole_are_forgotten),
 	    TEST(test_a_clock_that_was_set_let_a_server_hang),
 	};
