@@ -225,7 +225,7 @@ rpool_report(struct pool *pool, const struct report *r, report_fn fn, void *arg)
 	if (new.in_loop)
 		new.kept = rpool_away_note(p->away, r, &new.move, &new.fails);
 	if (new.in_loop &&
-	    (rpool_is_away(p->away) || (new.kept != NULL &&rpool_away_keeps(p->away)))) {
+	    (rpool_is_away(p->away) || (rpool_away_keeps(p->away) && new.kept != NULL))) {
 		rpool_away_keep(p->away, new.kept);
 		if (fn != NULL)
 			fn(arg, ERR_OK, new.move, new.fails);
