@@ -69,6 +69,9 @@
 	X("the upstream could not be reached", \
 	  "无法连接上游", \
 	  "上流に接続できませんでした") \
+	X("the database's file is gone (\"gpt-load prepare\" makes a new one)", \
+	  "数据库文件已不存在（“gpt-load prepare”会新建一个）", \
+	  "データベースファイルがなくなっています（「gpt-load prepare」で新しく作れます）") \
 	X("the database cannot be reached", \
 	  "无法连接数据库", \
 	  "データベースに接続できません") \

@@ -20,8 +20,10 @@ def started(folder, port, **more):
                    "WORKERS": "2", **more}
     log = open(folder / "start.log", "w+")
     begun = time.monotonic()
+    # Whoever runs the tests in a shell's background has SIGINT ignored.
     process = subprocess.Popen(["./start.sh"], cwd=ROOT, env=environment, stdout=log, stderr=log,
-                               stdin=subprocess.DEVNULL, start_new_session=True)
+                               stdin=subprocess.DEVNULL, start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def ready():
         text = (folder / "start.log").read_text()
