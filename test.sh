@@ -244,7 +244,7 @@ run_program() {
 # All cases of one web server in one process, so that its stack is started once.
 run_servers() {
 	say "web servers"
-	run_pytest servers -n $((JOBS + 1)) --dist loadgroup -m 'not serial' tests/servers
+	run_pytest servers -n $((2 * JOBS)) --dist loadgroup -m 'not serial' tests/servers
 	count_pytest servers $?
 	run_pytest servers-alone -m serial tests/servers
 	count_pytest servers-alone $?

@@ -255,15 +255,14 @@ wait_for_more(struct intake *in, int fd)
 	event_add(&wait->event, &silence);
 }
 
-static void
-on_accept(evutil_socket_t listen_fd, short what, void *arg)
+/* Takes some of the connections that wait; false when none is left. */
+static bool
+accept_some(struct intake *in)
 {
 	static const struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
-	struct intake *in = arg;
 
-	(void)what;
 	for (int i = 0; i < ACCEPTS_A_TURN && in->accept_event != NULL; i++) {
-		int fd = accept4((int)listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		int fd = accept4(in->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 		struct records records;
 
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
@@ -271,7 +270,7 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 			evtimer_add(in->accept_pause, &pause);
 		}
 		if (fd < 0)
-			break;
+			return false;
 		switch (look(fd, &records)) {
 		case LOOK_WHOLE:
 			begin(in, fd, &records);
@@ -287,6 +286,17 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 			break;
 		}
 	}
+	return in->accept_event != NULL;
+}
+
+static void
+on_accept(evutil_socket_t listen_fd, short what, void *arg)
+{
+	struct intake *in = arg;
+
+	(void)listen_fd;
+	(void)what;
+	(void)accept_some(in);
 	upstreams_run(in->w->upstreams);
 }
 
@@ -348,6 +358,11 @@ intake_stop(struct intake *in)
 
 	if (in->accept_event == NULL)
 		return;
+	/* A process that its web server manages has the socket for itself: who waits there
+	 * would be cut off. */
+	while (accept_some(in))
+		;
+	upstreams_run(in->w->upstreams);
 	event_free(in->accept_event);
 	in->accept_event = NULL;
 	close(in->listen_fd);

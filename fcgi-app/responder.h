@@ -197,7 +197,7 @@ void request_free(struct request *r);
 /* ------------------------------------------------------------------ intake.c */
 
 struct intake *intake_new(struct worker *w, int listen_fd);
-/* Takes no more connections; what is half read still comes. */
+/* Takes what waits, and then no more connections; what is half read still comes. */
 void intake_stop(struct intake *in);
 bool intake_is_empty(struct intake *in);
 void intake_free(struct intake *in);

@@ -231,9 +231,10 @@ drain(struct worker *w)
 
 	if (w->draining)
 		return;
-	w->draining = true;
+	/* Before the end of an exchange can be that of the process. */
 	if (w->intake != NULL)
 		intake_stop(w->intake);
+	w->draining = true;
 	w->drain_timer = evtimer_new(w->base, on_drain_over, w);
 	event_add(w->drain_timer, &limit);
 	worker_exchange_ended(w);

@@ -8,7 +8,8 @@ from . import loop
 
 class SlowRelay:
     def __init__(self, path, target, delay):
-        """Listens on `path`; every answer of `target` comes `delay` seconds late."""
+        """Listens on `path`; every answer of `target` comes `delay` seconds late, which may
+        be set anew."""
         self.path, self.target, self.delay = path, target, delay
         self._tasks = set()
 
@@ -30,8 +31,8 @@ class SlowRelay:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         far_reader, far_writer = await asyncio.open_unix_connection(self.target)
-        ways = [asyncio.ensure_future(self._pass(reader, far_writer, 0)),
-                asyncio.ensure_future(self._pass(far_reader, writer, self.delay))]
+        ways = [asyncio.ensure_future(self._pass(reader, far_writer, lambda: 0)),
+                asyncio.ensure_future(self._pass(far_reader, writer, lambda: self.delay))]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -42,7 +43,7 @@ class SlowRelay:
 
     async def _pass(self, reader, writer, delay):
         while data := await reader.read(65536):
-            asyncio.get_running_loop().call_later(delay, self._write, writer, data)
+            asyncio.get_running_loop().call_later(delay(), self._write, writer, data)
 
     @staticmethod
     def _write(writer, data):
