@@ -240,7 +240,7 @@ def test_a_file_that_is_gone_is_said_to_be_and_not_replaced(stack):
     one.engine.path.rename(aside)
     got = groups()
     assert (got.status, got.json()["code"]) == (503, "DATABASE_UNAVAILABLE"), got.text
-    assert "is gone" in got.json()["message"]
+    assert "gpt-load prepare" in got.json()["message"]
     assert not one.engine.path.exists()
     aside.rename(one.engine.path)
     assert len(groups().json()["data"]) > 0

@@ -120,7 +120,8 @@ def test_from_a_terminal_the_responder_prints_its_usage(gateway):
 @pytest.mark.serial
 @pytest.mark.only_on("sqlite", "start.sh tells the programs nothing of their databases")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("end", [
+    signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.scale)])
 def test_start_sh_twice_and_its_end(reachable, end):
     port = free_port()
     with started(reachable, port) as (process, _):

@@ -101,7 +101,10 @@ def test_what_was_in_clear_is_not_left_in_the_file(start_gateway):
         assert b"sk-many-" not in left.read_bytes(), left
 
 
-@pytest.mark.parametrize("way", WAYS)
+# A change does what the others do, one after the other.
+@pytest.mark.parametrize("way", [
+    "change", pytest.param("enable", marks=pytest.mark.scale),
+    pytest.param("disable", marks=pytest.mark.scale)])
 def test_killed_at_any_moment_and_run_again(start_gateway, way):
     old, new = WAYS[way]
     many = Many(start_gateway, old, keys=2500, rows=2500)

@@ -37,8 +37,11 @@ class Filled:
         return self.gateway.api.call("GET", "/api/logs?" + urllib.parse.urlencode(query))
 
     def within(self, ms, what, do):
-        """The median of seven, after one that fills caches."""
+        """The median of seven, after one that fills caches; that alone where it does not
+        count."""
         do()
+        if not self.measured:
+            return
         times = []
         for _ in range(7):
             began = time.monotonic()
@@ -46,8 +49,7 @@ class Filled:
             times.append(1000 * (time.monotonic() - began))
         median = statistics.median(times)
         print(f"{what}: {median:.1f} ms")
-        if self.measured:
-            assert median < ms * self.slower, (what, times)
+        assert median < ms * self.slower, (what, times)
 
     def plain_cgi(self, program, path):
         environment = {**self.gateway.environment, "REQUEST_METHOD": "GET", "REQUEST_URI": path,
