@@ -29,6 +29,10 @@ struct log_filters {
 	int64_t status;   /* -1: any */
 	int success;      /* likewise */
 	struct str type;  /* empty: any */
+	/* Of a class of statuses; equal: any. `outside`: those that are not from … below. */
+	int64_t class_from;
+	int64_t class_below;
+	bool class_outside;
 	/* By logs_split(). */
 	bool split; /* `part` has all that there are */
 	struct log_part part[LOG_PARTS];

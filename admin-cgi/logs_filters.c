@@ -178,6 +178,9 @@ add_class_filter(struct req *req, struct db *db, struct indexed *ix, bool newest
 	f->others = true;
 	if (c == NULL)
 		return bad_filter(req, "status_class", "2xx, 3xx, 4xx, 5xx or other");
+	f->class_from = c->from;
+	f->class_below = c->below;
+	f->class_outside = c->outside;
 	if (!hidden && (newest_first || c->outside))
 		e = is_rare(db, c, &rare);
 	add_class(ix->w, c, hidden || !rare ? BY_TIME : BY_STATUS);

@@ -94,10 +94,21 @@ split_types(struct splitter *s, struct log_part part)
 	return e;
 }
 
+static bool
+in_class(const struct log_filters *f, int64_t status)
+{
+	bool within = status >= f->class_from && status < f->class_below;
+
+	return f->class_from == f->class_below || within != f->class_outside;
+}
+
 static enum err
 split_successes(struct splitter *s, struct log_part part)
 {
 	enum err e = ERR_OK;
+
+	if (!in_class(s->f, part.status))
+		return ERR_OK;
 
 	for (int success = 0; success <= 1 && e == ERR_OK && !s->full; success++) {
 		part.success = success != 0;
@@ -150,7 +161,8 @@ enum err
 logs_split(struct req *req, struct db *db, struct log_filters *f)
 {
 	struct splitter s = {.req = req, .db = db, .f = f, .left = LOOKUPS};
-	int given = (f->group_id > 0) + (f->status >= 0) + (f->success >= 0) + (int)(f->type.n > 0);
+	int given = (f->group_id > 0) + (f->status >= 0) + (f->success >= 0) +
+		    (int)(f->type.n > 0) + (f->class_from != f->class_below);
 
 	if (given < 2)
 		return ERR_OK;
