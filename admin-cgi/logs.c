@@ -320,6 +320,8 @@ list_logs(struct req *req)
 
 	enum err e = logs_open(req, &db, &crypt, &filters);
 	if (e == ERR_OK)
+		e = logs_newest(req, db, crypt, &filters);
+	if (e == ERR_OK)
 		e = logs_split(req, db, &filters);
 	if (e == ERR_OK)
 		e = answer_page(req, db, crypt, &filters);

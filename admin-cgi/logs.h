@@ -45,6 +45,9 @@ struct log_filters {
 enum err logs_open(struct req *req, struct db **ret_db, struct crypt **ret_crypt,
 		   struct log_filters *ret) MUST_CHECK;
 void log_filters_done(struct log_filters *f);
+/* Fills f->newest, which may have to ask how many rows there are of a class. */
+enum err logs_newest(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *f)
+    MUST_CHECK;
 /* Looks up which parts match, where more than one of the four columns is asked for: the
  * index of one alone might be walked through without finding a row. Where there are too
  * many they are left: f->split stays false. */

@@ -287,12 +287,16 @@ logs_open(struct req *req, struct db **ret_db, struct crypt **ret_crypt, struct 
 	if (e == ERR_OK)
 		e = read_filters(req, *ret_db, *ret_crypt, false, ret, &ret->all);
 	if (e == ERR_OK)
-		e = read_filters(req, *ret_db, *ret_crypt, true, ret, &ret->newest);
-	if (e == ERR_OK)
 		e = add_times(req, &ret->times);
 	if (e == ERR_OK)
 		req_flush_logs(req);
 	return e;
+}
+
+enum err
+logs_newest(struct req *req, struct db *db, struct crypt *crypt, struct log_filters *f)
+{
+	return read_filters(req, db, crypt, true, f, &f->newest);
 }
 
 void

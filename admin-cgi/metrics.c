@@ -47,7 +47,7 @@ node(const struct conf *conf, struct buf *b)
 	number(b, "spool_bytes", "gauge", "Log rows that wait for the database.",
 	       spool_waiting(conf));
 	number(b, "spool_rows_lost_total", "counter",
-	       "Log rows that were torn, or given up for want of room.", spool_lost_rows(conf));
+	       "Log rows that were torn, or given up for want of room.", spool_lost(conf));
 }
 
 /* --- what was counted --- */

@@ -96,7 +96,7 @@ end(struct exchange *x)
 	if (x->gate_held)
 		gate_leave(w->gate);
 	TAILQ_REMOVE(&w->exchanges, x, link);
-	if (!x->pool_pending)
+	if (!x->waits)
 		release(x);
 	worker_exchange_ended(w);
 }
@@ -340,7 +340,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static bool
 waited(struct exchange *x)
 {
-	x->pool_pending = false;
+	x->waits = false;
 	if (!x->ended)
 		return true;
 	release(x);
@@ -354,7 +354,7 @@ waits_for_config(struct exchange *x, uint64_t version, void (*fn)(struct exchang
 	if (x->config_failed || version <= x->snapshot->version ||
 	    version <= x->w->config_unreadable)
 		return false;
-	x->pool_pending = true;
+	x->waits = true;
 	config_await(x, version, fn);
 	return true;
 }
@@ -452,7 +452,7 @@ nothing_here(struct exchange *x, enum err e)
 		return;
 	}
 	x->member_flags[x->member] |= MEMBER_EMPTY;
-	x->pool_pending = true;
+	x->waits = true;
 	pool_turn(x->w->pool, x->named->id, on_turn, x);
 }
 
@@ -467,12 +467,11 @@ begin_again(struct exchange *x, bool there)
 	if (!waited(x))
 		return;
 	x->config_failed = !there;
-	if (!there && x->group != NULL) {
-		pick(x);
-		return;
-	}
 	if (!there) {
-		out_of_keys(x, ERR_NO_KEYS);
+		if (x->group != NULL)
+			pick(x);
+		else
+			out_of_keys(x, ERR_NO_KEYS);
 		return;
 	}
 	take_config(x);
@@ -516,7 +515,7 @@ pick(struct exchange *x)
 		exchange_refuse(x, e, err_text(&info, e), 0);
 		return;
 	}
-	x->pool_pending = true;
+	x->waits = true;
 	pool_pick(x->w->pool, &q, on_pick, x);
 }
 
@@ -539,7 +538,7 @@ exchange_next_try(struct exchange *x)
 		x->member_flags[x->member] |= MEMBER_FAILED;
 	for (size_t i = 0; i < g->n_members; i++)
 		x->member_flags[i] &= (uint8_t)~MEMBER_EMPTY;
-	x->pool_pending = true;
+	x->waits = true;
 	pool_turn(x->w->pool, g->id, on_turn, x);
 }
 

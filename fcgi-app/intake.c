@@ -24,6 +24,8 @@
 #define WAIT_BYTES 4096
 /* Connections taken in one turn of the loop. */
 #define ACCEPTS_A_TURN 64
+/* And before the socket is closed: as many connections as a queue has by default. */
+#define LAST_TURNS (4096 / ACCEPTS_A_TURN)
 /* How long accepting pauses when descriptors are out. */
 #define ACCEPT_PAUSE_MS 100
 
@@ -359,9 +361,9 @@ intake_stop(struct intake *in)
 	if (in->accept_event == NULL)
 		return;
 	/* A process that its web server manages has the socket for itself: who waits there
-	 * would be cut off. */
-	while (accept_some(in))
-		;
+	 * would be cut off. Where others have it too, there may always be somebody. */
+	for (int turns = 0; turns < LAST_TURNS && accept_some(in); turns++)
+		continue;
 	upstreams_run(in->w->upstreams);
 	event_free(in->accept_event);
 	in->accept_event = NULL;

@@ -336,7 +336,7 @@ struct exchange {
 	struct snapshot *snapshot;
 	enum exchange_state state;
 	bool gate_held;
-	bool pool_pending; /* waits for the pool or the configuration: do not free before that */
+	bool waits; /* for the pool or the configuration: do not free before that */
 	bool ended;
 	bool lasts; /* its client and its time limits are watched */
 	TAILQ_ENTRY(exchange) link;

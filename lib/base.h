@@ -53,10 +53,10 @@ struct str {
 };
 
 #define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
-#define STR_INIT(lit)                                                                              \
-	{                                                                                          \
-		(lit), sizeof(lit) - 1                                                             \
-	} /* of a static table's entry */
+/* An entry of a static table. */
+/* clang-format off */
+#define STR_INIT(lit) {(lit), sizeof(lit) - 1}
+/* clang-format on */
 #define STR_FMT    "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p
 

@@ -87,7 +87,6 @@ void
 sha256(struct str data, uint8_t ret[SHA256_BYTES])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
 	EVP_MD_CTX *context;
 
 	pthread_once(&once, fetch_sha256);
@@ -130,8 +129,6 @@ random_bytes(void *p, size_t n)
 	}
 }
 
-/* Random bytes for ids, which are no secrets: a system call for every 64 of them. A
- * forked child must not go on with its parent's. */
 static atomic_uint forks;
 
 static void
@@ -146,6 +143,8 @@ watch_forks(void)
 	check(pthread_atfork(NULL, NULL, forked) == 0);
 }
 
+/* Random bytes for ids, which are no secrets: a system call for every 64 of them. A
+ * forked child must not go on with its parent's. */
 static void
 id_bytes(uint8_t ret[8])
 {

@@ -33,7 +33,7 @@ headers_remove(struct headers *h, struct str name)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < h->n; i++)
-		if (h->v[i].name.n != name.n || !str_ieq(h->v[i].name, name))
+		if (!str_ieq(h->v[i].name, name))
 			h->v[kept++] = h->v[i];
 	h->n = kept;
 }
@@ -49,7 +49,7 @@ bool
 headers_find(const struct headers *h, struct str name, struct str *ret)
 {
 	for (size_t i = 0; i < h->n; i++) {
-		if (h->v[i].name.n == name.n && str_ieq(h->v[i].name, name)) {
+		if (str_ieq(h->v[i].name, name)) {
 			*ret = h->v[i].value;
 			return true;
 		}

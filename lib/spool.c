@@ -147,15 +147,7 @@ spool_append(struct spool *s, struct logrow *row)
 }
 
 int64_t
-spool_lost(struct spool *s)
-{
-	int64_t n = 0;
-
-	return segment_lost(s->dir, 0, &n) == ERR_OK ? n : 0;
-}
-
-int64_t
-spool_lost_rows(const struct conf *conf)
+spool_lost(const struct conf *conf)
 {
 	int64_t n = 0;
 	int dir = -1;

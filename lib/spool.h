@@ -28,9 +28,7 @@ void spool_close(struct spool *s); /* NULL is fine */
 enum err spool_append(struct spool *s, struct logrow *row) MUST_CHECK;
 /* Rows lost on this node since the spool folder was made; of a segment that was given
  * up, all that it held, so that this is at most too high (segment.h). */
-int64_t spool_lost(struct spool *s);
-/* The same, for who does not write. */
-int64_t spool_lost_rows(const struct conf *conf);
+int64_t spool_lost(const struct conf *conf);
 /* Looks at the folder: its size, for the bound. Call every second or so. */
 void spool_tend(struct spool *s);
 

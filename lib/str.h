@@ -29,15 +29,19 @@ str_is(struct str a, const char *b)
 
 /* By bytes; like strcmp. */
 int str_compare(struct str a, struct str b);
-/* ASCII letters compare without case. */
-bool str_ieq(struct str a, struct str b);
+/* n bytes; ASCII letters compare without case. */
+bool str_ieq_bytes(const char *a, const char *b, size_t n);
+
+static inline bool
+str_ieq(struct str a, struct str b)
+{
+	return a.n == b.n && str_ieq_bytes(a.p, b.p, a.n);
+}
 
 static inline bool
 str_iis(struct str a, const char *b)
 {
-	struct str s = str_of(b);
-
-	return a.n == s.n && str_ieq(a, s);
+	return str_ieq(a, str_of(b));
 }
 
 /* Is `s` one of the list, case aside. */
@@ -45,21 +49,17 @@ static inline bool
 str_iamong(struct str s, const struct str *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (list[i].n == s.n && str_ieq(list[i], s))
+		if (str_ieq(list[i], s))
 			return true;
 	return false;
 }
 
 static inline bool
-str_starts_with(struct str s, struct str prefix)
-{
-	return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
-}
-
-static inline bool
 str_starts(struct str s, const char *prefix)
 {
-	return str_starts_with(s, str_of(prefix));
+	size_t n = strlen(prefix);
+
+	return s.n >= n && (n == 0 || memcmp(s.p, prefix, n) == 0);
 }
 
 bool str_ends(struct str s, const char *suffix);

@@ -348,18 +348,6 @@ path_of_segment(struct sandbox *s)
 	return path;
 }
 
-static int64_t
-lost_rows(struct sandbox *s)
-{
-	int64_t lost;
-	int dir;
-
-	assert_int_equal(segment_dir(&s->conf, &dir, NULL), ERR_OK);
-	assert_int_equal(segment_lost(dir, 0, &lost), ERR_OK);
-	close(dir);
-	return lost;
-}
-
 static void
 test_torn(void **state)
 {
@@ -378,7 +366,7 @@ test_torn(void **state)
 	spool_close(spool);
 	assert_int_equal(flush(s, db).rows, 0);
 	assert_int_equal(segments(s), 0);
-	assert_int_equal(lost_rows(s), 1);
+	assert_int_equal(spool_lost(&s->conf), 1);
 	db_close(db);
 }
 
@@ -422,10 +410,10 @@ test_a_damaged_row_before_the_last_batch_was_not_counted(void **state)
 	assert_int_equal(db_script(db, db_pick(db, &second_fails)), ERR_OK);
 	assert_int_not_equal(flush_run(&s->conf, db, &bounds, &result, NULL), ERR_OK);
 	assert_in_range(result.rows, 1, LIMIT_FLUSH_ROWS);
-	assert_int_equal(lost_rows(s), 1);
+	assert_int_equal(spool_lost(&s->conf), 1);
 	assert_int_equal(db_script(db, db_pick(db, &no_more)), ERR_OK);
 	assert_int_equal(flush(s, db).rows, LIMIT_FLUSH_ROWS + 49 - result.rows);
-	assert_int_equal(lost_rows(s), 1);
+	assert_int_equal(spool_lost(&s->conf), 1);
 	db_close(db);
 }
 
