@@ -20,14 +20,15 @@
 struct range {
 	const char *name;
 	int step;   /* of the sums that it is made of */
+	int coarse; /* the next coarser one; 0: there is none */
 	int bucket; /* seconds */
 	int points;
 };
 
 static const struct range ranges[] = {
-    {"15m", ROLLUP_MINUTE, 60, 15}, {"1h", ROLLUP_MINUTE, 60, 60},
-    {"6h", ROLLUP_MINUTE, 300, 72}, {"24h", ROLLUP_HOUR, 3600, 24},
-    {"7d", ROLLUP_HOUR, 3600, 168}, {"30d", ROLLUP_DAY, ROLLUP_DAY, 30},
+    {"15m", ROLLUP_MINUTE, ROLLUP_HOUR, 60, 15}, {"1h", ROLLUP_MINUTE, ROLLUP_HOUR, 60, 60},
+    {"6h", ROLLUP_MINUTE, ROLLUP_HOUR, 300, 72}, {"24h", ROLLUP_HOUR, ROLLUP_DAY, 3600, 24},
+    {"7d", ROLLUP_HOUR, ROLLUP_DAY, 3600, 168},  {"30d", ROLLUP_DAY, 0, ROLLUP_DAY, 30},
 };
 #define MOST_POINTS 168
 
@@ -35,6 +36,7 @@ struct question {
 	const struct range *range;
 	int64_t now;      /* s */
 	int64_t from;     /* s; the beginning of the first bucket */
+	int64_t coarse;   /* s; from when on the next coarser sums tell the same; 0: never */
 	int64_t group_id; /* 0: all */
 };
 
@@ -51,7 +53,11 @@ struct sums {
 
 #define SUMS                                                                                       \
 	"slot, SUM(requests), SUM(errors), SUM(retries), SUM(prompt_tokens), "                     \
-	"SUM(completion_tokens), SUM(c2xx), SUM(c3xx), SUM(c4xx), SUM(c5xx) FROM gptl_rollups"
+	"SUM(completion_tokens), SUM(c2xx), SUM(c3xx), SUM(c4xx), SUM(c5xx)"
+/* What they are made of. */
+#define PARTS                                                                                      \
+	"slot, requests, errors, retries, prompt_tokens, completion_tokens, c2xx, c3xx, c4xx, "    \
+	"c5xx FROM gptl_rollups"
 
 /* --- reading --- */
 
@@ -89,9 +95,9 @@ merge_sums(struct sums *to, const struct sums *from)
 
 /* Of one group also what came through it, if it is an aggregate. */
 static void
-add_filters(struct where *w, const struct question *q, enum rollup_kind kind)
+add_filters(struct where *w, const struct question *q, enum rollup_kind kind, int step)
 {
-	where_arg(w, " WHERE step = ?", db_int(q->range->step));
+	where_arg(w, " WHERE step = ?", db_int(step));
 	if (q->group_id > 0) {
 		where_arg(w, " AND kind IN (?", db_int((int64_t)kind));
 		where_arg(w, ", ?)", db_int((int64_t)kind + ROLLUP_PARENT_GROUP - ROLLUP_GROUP));
@@ -99,8 +105,24 @@ add_filters(struct where *w, const struct question *q, enum rollup_kind kind)
 	} else {
 		where_arg(w, " AND kind = ?", db_int((int64_t)kind));
 	}
+}
+
+/* Sums of the whole range, as few rows as there are: the days of a week but the first
+ * are read as days. Nothing is later than now, so the last one may be under way. */
+static void
+add_parts(struct where *w, const struct question *q, enum rollup_kind kind)
+{
+	where_text(w, " FROM (SELECT item, " PARTS);
+	add_filters(w, q, kind, q->range->step);
 	where_arg(w, " AND time >= ?", db_int(q->from));
-	where_arg(w, " AND time <= ?", db_int(q->now));
+	where_arg(w, " AND time < ?", db_int(q->coarse > 0 ? q->coarse : q->now + 1));
+	if (q->coarse > 0) {
+		where_text(w, " UNION ALL SELECT item, " PARTS);
+		add_filters(w, q, kind, q->range->coarse);
+		where_arg(w, " AND time >= ?", db_int(q->coarse));
+		where_arg(w, " AND time <= ?", db_int(q->now));
+	}
+	where_text(w, ") parts");
 }
 
 /* `points` holds q->range->points of them. */
@@ -111,8 +133,10 @@ read_points(struct db *db, const struct question *q, struct sums *points)
 	struct where w;
 
 	where_init(&w);
-	where_text(&w, "SELECT time, " SUMS);
-	add_filters(&w, q, ROLLUP_GROUP);
+	where_text(&w, "SELECT time, " SUMS " FROM gptl_rollups");
+	add_filters(&w, q, ROLLUP_GROUP, q->range->step);
+	where_arg(&w, " AND time >= ?", db_int(q->from));
+	where_arg(&w, " AND time <= ?", db_int(q->now));
 	where_text(&w, " GROUP BY time, slot");
 	enum err e = where_query(&w, db, &rows);
 	while (e == ERR_OK && db_next(rows, &e)) {
@@ -158,10 +182,9 @@ read_entries(struct req *req, struct db *db, const struct question *q, enum roll
 	ret->n = 0;
 	where_init(&w);
 	where_text(&w, "SELECT item, " SUMS);
-	add_filters(&w, q, kind);
-	where_text(&w, " AND item IN (SELECT item FROM (SELECT item, SUM(requests) AS n "
-		       "FROM gptl_rollups");
-	add_filters(&w, q, kind);
+	add_parts(&w, q, kind);
+	where_text(&w, " WHERE item IN (SELECT item FROM (SELECT item, SUM(requests) AS n");
+	add_parts(&w, q, kind);
 	where_arg(&w, " GROUP BY item ORDER BY n DESC, item LIMIT ?", db_int(LIMIT_SUMMARY_ITEMS));
 	where_text(&w, ") top_items) GROUP BY item, slot ORDER BY item");
 	enum err e = where_query(&w, db, &rows);
@@ -355,6 +378,13 @@ read_question(struct req *req, struct question *ret)
 			       "\"group_id\" must be a number above 0");
 	ret->from = ret->now - ret->now % ret->range->bucket -
 		    (int64_t)(ret->range->points - 1) * ret->range->bucket;
+	if (ret->range->coarse > 0) {
+		int64_t next = ret->from + ret->range->coarse - 1;
+
+		next -= next % ret->range->coarse;
+		if (next <= ret->now)
+			ret->coarse = next;
+	}
 	return ERR_OK;
 }
 

@@ -73,6 +73,8 @@ def fill(n_logs, n_keys, measured):
     database = gateway.data / "gpt-load.db"
     rows.fill_logs(database, n_logs, [(g.id, g.name) for g in groups], keys=KEYS)
     rows.fill_keys(database, groups[0].id, n_keys)
+    for group in groups[1:]:
+        rows.fill_keys(database, group.id, KEYS, prefix="sk-logged-key")
     # The keys came behind the pool's back.
     for file in gateway.pool_files():
         file.unlink()
@@ -218,6 +220,14 @@ def check_summary(filled):
     for name in ("15m", "1h", "6h", "24h", "7d", "30d"):
         filled.within(300, f"summary of {name}",
                       lambda n=name: api.call("GET", f"/api/dashboard/summary?range={n}"))
+        # The points are made of finer sums than who had them.
+        got = api.call("GET", f"/api/dashboard/summary?range={name}")
+        for total in ("requests", "errors", "total_tokens"):
+            assert sum(e[total] for e in got["by_group"]) == got["totals"][total], name
+        of_one = api.call("GET", f"/api/dashboard/summary?range={name}"
+                                 f"&group_id={filled.groups[1].id}")
+        assert sum(e["requests"] for e in of_one["by_key"]) == \
+            of_one["totals"]["requests"] + of_one["totals"]["retries"], name
     totals = api.call("GET", "/api/dashboard/summary?range=30d")["totals"]
     assert totals["requests"] + totals["retries"] == filled.logs
     assert totals["retries"] == filled.logs // 40
