@@ -202,12 +202,12 @@ answer_error_event(struct exchange *x, const char *message)
 	buf_init(&b, LIMIT_ERROR_BODY);
 	/* What was cut in the middle is ended first. Clients that cannot be given a
 	 * comment know no event names either. */
-	if (!sse_between_events(&x->sse))
+	if (!sse_between_events(&x->try.sse))
 		buf_cstr(&b, "\n\n");
-	if (c->heartbeat_allowed(x->upstream_path))
+	if (c->heartbeat_allowed(x->try.upstream_path))
 		buf_cstr(&b, "event: error\n");
 	buf_cstr(&b, "data: ");
-	c->error_body(&b, x->upstream_path, err_status(ERR_UPSTREAM), err_code(ERR_UPSTREAM),
+	c->error_body(&b, x->try.upstream_path, err_status(ERR_UPSTREAM), err_code(ERR_UPSTREAM),
 		      message);
 	buf_cstr(&b, "\n\n");
 	client_put(&x->req->client, buf_view(&b));
@@ -241,11 +241,11 @@ struct str
 answer_decoded(struct exchange *x)
 {
 	static const int windows[] = {MAX_WBITS + 32, -MAX_WBITS};
-	struct str raw = buf_view(&x->collected);
+	struct str raw = buf_view(&x->try.collected);
 	struct str encoding;
 	struct buf out;
 
-	if (!headers_get(&x->call.answer, "content-encoding", &encoding) ||
+	if (!headers_get(&x->try.call.answer, "content-encoding", &encoding) ||
 	    (!str_iis(encoding, "gzip") && !str_iis(encoding, "deflate")))
 		return raw;
 	buf_init(&out, LIMIT_MODEL_LIST);

@@ -97,11 +97,14 @@ config_newest(struct worker *w)
 	return pool_version(w->pool, &version) == ERR_OK ? version : 0;
 }
 
-void
-config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there))
+bool
+config_waits(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there))
 {
 	struct worker *w = x->w;
 
+	if (x->config_failed || version <= x->snapshot->version || version <= w->config_unreadable)
+		return false;
+	x->waits = true;
 	x->awaits_version = version;
 	x->awaits_since_us = clock_mono_us();
 	x->on_config = fn;
@@ -110,6 +113,23 @@ config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x
 		release(w, false);
 	else
 		ask(w);
+	return true;
+}
+
+void
+config_take(struct exchange *x)
+{
+	/* What a failed try has left borrows from the snapshot that goes. */
+	row_keep(x);
+	try_clear(x);
+	x->model = (struct str){NULL, 0};
+	snapshot_unref(x->snapshot);
+	x->snapshot = snapshot_ref(x->w->snapshot);
+	x->named = NULL;
+	x->group = NULL;
+	x->prepared_for = NULL;
+	x->member_flags = NULL;
+	x->n_tried_upstreams = 0;
 }
 
 void

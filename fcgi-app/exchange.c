@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * One exchange: a client's request, the tries it takes, one answer. The states and
- * their moves are drawn in responder.h; this file holds the machine itself, picking,
- * the exchange's clock, and its ends. A try is in try.c.
+ * their moves are drawn in responder.h; this file holds the machine itself, the
+ * exchange's clock, its beginning and its ends. Whose turn it is, is pick.c; a try is
+ * try.c.
  *
  * Every exchange ends in end(), called by: exchange_finish() once the client has
  * every byte, on_client() when it left, exchange_cut() and exchange_abort(). It may
@@ -15,12 +16,6 @@
 
 #include <stdlib.h>
 
-/* Bits of member_flags. */
-#define MEMBER_FAILED 1 /* a try of this exchange failed there */
-#define MEMBER_EMPTY  2 /* has no key, or no upstream, to offer in this round */
-
-static void pick(struct exchange *x);
-static void begin_again(struct exchange *x, bool there);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
 /* --- what is counted --- */
@@ -29,10 +24,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void
 count_try(struct exchange *x)
 {
-	int64_t ended = x->call_ended_us != 0 ? x->call_ended_us : clock_mono_us();
+	int64_t ended = x->try.ended_us != 0 ? x->try.ended_us : clock_mono_us();
 
-	x->provider_us += ended - x->attempt_started_us;
-	x->call_ended_us = 0;
+	x->provider_us += ended - x->try.started_us;
 }
 
 /* Its answer is made; from here on only the client is waited for. */
@@ -85,10 +79,10 @@ end(struct exchange *x)
 	if (x->ended)
 		return;
 	x->ended = true;
-	upstream_cancel(&x->call);
-	if (x->breaker != NULL)
-		breaker_released(x->breaker, x->probes);
-	x->breaker = NULL;
+	upstream_cancel(&x->try.call);
+	if (x->try.breaker != NULL)
+		breaker_released(x->try.breaker, x->try.probes);
+	x->try.breaker = NULL;
 	row_release(x, true);
 	try_clear(x);
 	event_del(&x->timer);
@@ -132,7 +126,7 @@ void
 exchange_cut(struct exchange *x, const char *why)
 {
 	exchange_set_state(x, EX_DONE);
-	if (x->sse_tracked && !x->req->client.gone) {
+	if (x->try.sse_tracked && !x->req->client.gone) {
 		answer_error_event(x, why);
 		row_release(x, true);
 		client_finish(&x->req->client);
@@ -181,10 +175,10 @@ exchange_abort(struct exchange *x, const char *why)
 		return;
 	}
 	if (x->state == EX_SENDING || x->state == EX_ANSWERING) {
-		upstream_cancel(&x->call);
+		upstream_cancel(&x->try.call);
 		row_hold(x, err_status(ERR_BUSY), "shutdown", str_of(why));
 	}
-	if (x->passing) {
+	if (x->try.passing) {
 		exchange_cut(x, why);
 		return;
 	}
@@ -205,7 +199,7 @@ on_client(void *arg, enum client_event ev)
 		exchange_gone(x);
 	} else {
 		x->last_byte_us = clock_mono_us();
-		upstream_resume(&x->call);
+		upstream_resume(&x->try.call);
 		if (x->req->client.gone)
 			exchange_gone(x);
 	}
@@ -229,24 +223,24 @@ headers_deadline(const struct exchange *x, bool *ret_final)
 	int64_t sending_since;
 	bool written;
 
-	upstream_progress(&x->call, &written, &sending_since);
+	upstream_progress(&x->try.call, &written, &sending_since);
 	*ret_final = written;
 	if (!written)
 		return clock_mono_us() + MIN(timeout_us, INT64_C(1000000));
-	return x->attempt_started_us + sending_since + timeout_us;
+	return x->try.started_us + sending_since + timeout_us;
 }
 
 static bool
 bounded_as_stream(const struct exchange *x)
 {
-	return x->state == EX_ANSWERING && x->is_stream;
+	return x->state == EX_ANSWERING && x->try.is_stream;
 }
 
 static bool
 heartbeats(const struct exchange *x)
 {
-	return x->sse_tracked && x->group->opt.stream_heartbeat_s > 0 && x->passing &&
-	       x->group->channel->heartbeat_allowed(x->upstream_path);
+	return x->try.sse_tracked && x->group->opt.stream_heartbeat_s > 0 && x->try.passing &&
+	       x->group->channel->heartbeat_allowed(x->try.upstream_path);
 }
 
 static int64_t
@@ -315,15 +309,15 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	/* While the client does not read, the provider's silence is not its fault. */
 	if (client_is_full(&x->req->client))
 		x->last_byte_us = clock_mono_us();
-	x->overdue = what_is_overdue(x);
-	if (x->overdue != OVERDUE_NOT) {
+	x->try.overdue = what_is_overdue(x);
+	if (x->try.overdue != OVERDUE_NOT) {
 		try_overdue(x);
 		upstreams_run(w->upstreams);
 		return;
 	}
 	if (bounded_as_stream(x) && heartbeats(x) && clock_mono_us() >= heartbeat_due(x)) {
 		x->last_heartbeat_us = clock_mono_us();
-		if (sse_between_events(&x->sse) && !client_is_full(&x->req->client)) {
+		if (sse_between_events(&x->try.sse) && !client_is_full(&x->req->client)) {
 			client_write(&x->req->client, STR(": heartbeat\n\n"));
 			if (x->req->client.gone) {
 				exchange_gone(x);
@@ -334,218 +328,14 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	exchange_arm(x);
 }
 
-/* --- waiting --- */
-
-/* What was waited for is there; false: in vain, since the exchange has ended. */
-static bool
-waited(struct exchange *x)
+bool
+exchange_waited(struct exchange *x)
 {
 	x->waits = false;
 	if (!x->ended)
 		return true;
 	release(x);
 	return false;
-}
-
-/* For a newer configuration, if this is one: fn goes on. */
-static bool
-waits_for_config(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there))
-{
-	if (x->config_failed || version <= x->snapshot->version ||
-	    version <= x->w->config_unreadable)
-		return false;
-	x->waits = true;
-	config_await(x, version, fn);
-	return true;
-}
-
-static void
-take_config(struct exchange *x)
-{
-	/* What a failed try has left borrows from the snapshot that goes. */
-	row_keep(x);
-	try_clear(x);
-	x->model = (struct str){NULL, 0};
-	snapshot_unref(x->snapshot);
-	x->snapshot = snapshot_ref(x->w->snapshot);
-	x->named = NULL;
-	x->group = NULL;
-	x->prepared_for = NULL;
-	x->member_flags = NULL;
-	x->n_tried_upstreams = 0;
-}
-
-/* --- picking --- */
-
-/* Seconds until a wall-clock time, for Retry-After: at least one. */
-static int
-seconds_until(int64_t us)
-{
-	return (int)MAX((us + 999999) / 1000000, 1);
-}
-
-static void
-out_of_keys(struct exchange *x, enum err last)
-{
-	if (x->rest_end_ms > 0)
-		exchange_refuse(x, ERR_ALL_RESTING, err_message(ERR_ALL_RESTING),
-				seconds_until((x->rest_end_ms - clock_wall_ms()) * 1000));
-	else if (x->breaker_opens_us > 0)
-		exchange_refuse(x, ERR_UPSTREAM_RESTING, err_message(ERR_UPSTREAM_RESTING),
-				seconds_until(x->breaker_opens_us - clock_mono_us()));
-	else
-		exchange_refuse(x, last, err_message(last), last == ERR_NO_KEYS ? 10 : 1);
-}
-
-/* The member whose turn it is, or the next that may still have something: first
- * those where nothing has failed yet. */
-static bool
-choose_member(struct exchange *x, uint64_t turn)
-{
-	const struct group *g = x->named;
-
-	for (int pass = 0; pass < 2; pass++) {
-		uint8_t avoid = pass == 0 ? MEMBER_FAILED | MEMBER_EMPTY : MEMBER_EMPTY;
-
-		for (size_t i = 0; i < g->n_member_turns; i++) {
-			size_t m = turns_index(g->member_turns, g->n_member_turns, turn + i);
-
-			if (x->member_flags[m] & avoid)
-				continue;
-			x->member = m;
-			x->group = g->members[m].group;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Nothing was picked that would have told the version: the members may have come since. */
-static void
-no_member(struct exchange *x)
-{
-	if (!waits_for_config(x, config_newest(x->w), begin_again))
-		out_of_keys(x, ERR_NO_KEYS);
-}
-
-static void
-on_turn(void *arg, enum err e, uint64_t turn)
-{
-	struct exchange *x = arg;
-
-	if (!waited(x))
-		return;
-	if (e != ERR_OK)
-		exchange_refuse(x, e, err_message(e), 1);
-	else if (!choose_member(x, turn))
-		no_member(x);
-	else
-		pick(x);
-}
-
-/* This group has nothing to offer now: another member may. */
-static void
-nothing_here(struct exchange *x, enum err e)
-{
-	if (!x->named->aggregate) {
-		out_of_keys(x, e);
-		return;
-	}
-	x->member_flags[x->member] |= MEMBER_EMPTY;
-	x->waits = true;
-	pool_turn(x->w->pool, x->named->id, on_turn, x);
-}
-
-/* A newer configuration is in force: begins again with it, key and group included.
- * Where it cannot be had, goes on with the old one. */
-static void
-begin_again(struct exchange *x, bool there)
-{
-	struct errinfo info = {""};
-	enum err e;
-
-	if (!waited(x))
-		return;
-	x->config_failed = !there;
-	if (!there) {
-		if (x->group != NULL)
-			pick(x);
-		else
-			out_of_keys(x, ERR_NO_KEYS);
-		return;
-	}
-	take_config(x);
-	exchange_set_state(x, EX_ROUTED);
-	e = route(x, &info);
-	if (e != ERR_OK)
-		exchange_refuse(x, e, err_text(&info, e), err_status(e) == 503 ? 1 : 0);
-	else
-		exchange_next_try(x);
-}
-
-static void
-on_pick(void *arg, enum err e, const struct pick *p)
-{
-	struct exchange *x = arg;
-
-	if (!waited(x))
-		return;
-	if ((e == ERR_OK || e == ERR_NO_KEYS || e == ERR_ALL_RESTING) &&
-	    waits_for_config(x, p->version, begin_again))
-		return;
-	if (e == ERR_ALL_RESTING && (x->rest_end_ms == 0 || p->rest_end_ms < x->rest_end_ms))
-		x->rest_end_ms = p->rest_end_ms;
-	if (e == ERR_OK)
-		try_begin(x, p);
-	else if (e == ERR_NO_KEYS || e == ERR_ALL_RESTING)
-		nothing_here(x, e);
-	else
-		exchange_refuse(x, e, err_message(e), 1);
-}
-
-static void
-pick(struct exchange *x)
-{
-	struct pick_query q = {
-	    .group_id = x->group->id, .not_these = x->tried_keys, .n_not_these = x->n_tried_keys};
-	struct errinfo info = {""};
-	enum err e = body_prepare(x, &info);
-
-	if (e != ERR_OK) {
-		exchange_refuse(x, e, err_text(&info, e), 0);
-		return;
-	}
-	x->waits = true;
-	pool_pick(x->w->pool, &q, on_pick, x);
-}
-
-void
-exchange_next_try(struct exchange *x)
-{
-	const struct group *g = x->named;
-
-	exchange_set_state(x, EX_PICKING);
-	x->rest_end_ms = 0;
-	x->breaker_opens_us = 0;
-	if (!g->aggregate) {
-		pick(x);
-		return;
-	}
-	/* The member of a try before belongs to the flags that there were. */
-	if (x->member_flags == NULL)
-		x->member_flags = arena_zalloc(x->arena, g->n_members + 1);
-	else if (x->attempt > 0)
-		x->member_flags[x->member] |= MEMBER_FAILED;
-	for (size_t i = 0; i < g->n_members; i++)
-		x->member_flags[i] &= (uint8_t)~MEMBER_EMPTY;
-	x->waits = true;
-	pool_turn(x->w->pool, g->id, on_turn, x);
-}
-
-void
-exchange_upstreams_rest(struct exchange *x)
-{
-	nothing_here(x, ERR_UPSTREAM_RESTING);
 }
 
 /* --- the beginning --- */
@@ -555,10 +345,10 @@ static void begin(struct exchange *x);
 static void
 begin_with_config(struct exchange *x, bool there)
 {
-	if (!waited(x))
+	if (!exchange_waited(x))
 		return;
 	x->config_failed = !there;
-	take_config(x);
+	config_take(x);
 	begin(x);
 }
 
@@ -573,7 +363,7 @@ route_with_newest(struct exchange *x, struct errinfo *info, bool *ret_waits)
 	if (e != ERR_NOT_FOUND && e != ERR_UNAUTHORIZED)
 		return e;
 	newest = config_newest(x->w);
-	*ret_waits = waits_for_config(x, newest, begin_with_config);
+	*ret_waits = config_waits(x, newest, begin_with_config);
 	if (!*ret_waits && newest > x->snapshot->version)
 		return err_set(info, ERR_POOL, "a newer configuration cannot be read now");
 	return e;
@@ -592,7 +382,7 @@ begin(struct exchange *x)
 		return;
 	}
 	if (e == ERR_OK && route_is_integration(x)) {
-		if (waits_for_config(x, config_newest(x->w), begin_with_config))
+		if (config_waits(x, config_newest(x->w), begin_with_config))
 			return;
 		route_answer_integration(x);
 		exchange_finish(x);
@@ -613,7 +403,7 @@ begin(struct exchange *x)
 		return;
 	}
 	x->gate_held = true;
-	exchange_next_try(x);
+	pick_next(x);
 }
 
 void
@@ -627,14 +417,12 @@ exchange_start(struct worker *w, struct request *req)
 	x->state = EX_ROUTED;
 	x->snapshot = snapshot_ref(w->snapshot);
 	x->started_us = clock_mono_us();
-	x->expected_len = -1;
 	x->method = cgi_var(req->envp, "REQUEST_METHOD").p;
 	if (x->method == NULL)
 		x->method = "GET";
 	x->client_ip = cgi_client_ip(req->envp, w->conf->trusted_proxies, x->arena);
 	uuid7(x->request_id);
-	buf_init(&x->key, LIMIT_KEY_BYTES);
-	buf_init(&x->collected, LIMIT_MODEL_LIST);
+	try_clear(x);
 	event_assign(&x->timer, w->base, -1, 0, on_timer, x);
 	TAILQ_INSERT_TAIL(&w->exchanges, x, link);
 	client_attach(&req->client, w->base, on_client, x);

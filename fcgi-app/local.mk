@@ -12,6 +12,7 @@ fcgi_app_gpt_load_fcgi_SOURCES = \
 	fcgi-app/main.c \
 	fcgi-app/master.c \
 	fcgi-app/master.h \
+	fcgi-app/pick.c \
 	fcgi-app/records.c \
 	fcgi-app/request.c \
 	fcgi-app/responder.h \

@@ -93,10 +93,12 @@ void worker_row_written(struct worker *w);
 void config_load(struct worker *w);
 /* The version in force, without waiting for anything; 0: it cannot be told. */
 uint64_t config_newest(struct worker *w);
-/* Calls fn once w->snapshot is of this version or newer, or with there = false after two
- * seconds or when it cannot be read; perhaps before it returns. The exchange may have ended by
- * then, but must not have been freed. */
-void config_await(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there));
+/* If this version is newer than the exchange's: x waits for it, and fn is called once
+ * w->snapshot is of this version or newer, or with there = false after two seconds or when it
+ * cannot be read; perhaps before this returns. False: nothing to wait for. */
+bool config_waits(struct exchange *x, uint64_t version, void (*fn)(struct exchange *x, bool there));
+/* Changes the exchange over to w->snapshot: it must be routed anew. */
+void config_take(struct exchange *x);
 /* On a timer: looks for a newer configuration, and after those who wait. */
 void config_tick(struct worker *w);
 /* Nobody waits any more. */
@@ -322,6 +324,41 @@ enum overdue {
 	OVERDUE_STREAM
 };
 
+/* One key, one upstream, one call. try_clear() forgets all of it. */
+struct
+try {
+	int64_t key_id;
+	uint8_t key_hash[CRYPT_HASH_BYTES];
+	struct str key_stored;
+	struct buf key; /* the key itself; wiped */
+	const struct upstream *upstream;
+	struct str upstream_path; /* raw: base path and target_path joined */
+	struct breaker *breaker;  /* to be told how this ends; NULL once it was */
+	bool probes;              /* this try is the breaker's probe */
+	struct headers sent;
+	struct call call;
+
+	/* its answer */
+	enum answer_mode mode;
+	bool is_event_stream;
+	bool is_stream;
+	bool passing; /* bytes of it went to the client: no retry any more */
+	bool edits_models;
+	struct buf collected;
+	struct sse sse;
+	bool sse_tracked;
+	struct usage_scan *usage;
+	int64_t expected_len; /* content-length; -1: not said */
+	int64_t received;
+	int64_t bytes_out;
+
+	/* time, mono */
+	int64_t started_us;
+	int64_t first_byte_us; /* 0: none yet */
+	int64_t ended_us;      /* 0: not yet */
+	enum overdue overdue;
+};
+
 /* An upstream answer kept for the client, should no try succeed. */
 struct kept_answer {
 	int status; /* 0: none */
@@ -375,36 +412,12 @@ struct exchange {
 	size_t n_tried_keys;
 	const struct upstream *tried_upstreams[LIMIT_RETRIES + 1];
 	size_t n_tried_upstreams;
-	uint8_t *member_flags;    /* of an aggregate's members: MEMBER_… of exchange.c */
+	uint8_t *member_flags;    /* of an aggregate's members: MEMBER_… of pick.c */
 	size_t member;            /* the one in use */
 	int64_t rest_end_ms;      /* earliest of the groups asked in this round; 0: none rests */
 	int64_t breaker_opens_us; /* likewise of their upstreams, mono; 0: none rests */
 
-	/* the try under way */
-	int64_t key_id;
-	uint8_t key_hash[CRYPT_HASH_BYTES];
-	struct str key_stored;
-	struct buf key; /* the key itself; wiped at the end of the try */
-	const struct upstream *upstream;
-	struct str upstream_path; /* raw: base path and target_path joined */
-	struct breaker *breaker;
-	bool probes; /* this try is the breaker's probe */
-	struct headers sent;
-	struct call call;
-	int64_t attempt_started_us;
-	int64_t first_byte_us; /* 0: none yet */
-	enum answer_mode mode;
-	bool is_event_stream;
-	bool is_stream;
-	bool passing; /* bytes of this answer went to the client: no retry any more */
-	bool edits_models;
-	struct buf collected;
-	struct sse sse;
-	bool sse_tracked;
-	struct usage_scan *usage;
-	int64_t bytes_out;
-	int64_t expected_len; /* content-length of the answer; -1: not said */
-	int64_t received;
+	struct try try; /* the one under way, or the last */
 	struct kept_answer kept;
 	enum err failed_as; /* how the last try failed, when it brought no answer */
 	struct logrow row;  /* of a try that failed, until it is known to be the last */
@@ -413,14 +426,12 @@ struct exchange {
 	/* what is counted of it */
 	int status_out; /* of the answer; 0: none went out */
 	bool stream_counted;
-	int64_t call_ended_us; /* mono, of the try under way; 0: not yet */
-	int64_t provider_us;   /* what the tries took */
+	int64_t provider_us; /* what the tries took */
 
 	/* time */
 	int64_t started_us; /* mono */
 	int64_t last_byte_us;
 	int64_t last_heartbeat_us;
-	enum overdue overdue;
 	struct event timer;
 };
 
@@ -429,11 +440,9 @@ void exchange_start(struct worker *w, struct request *req);
 /* Ends the exchange now, whatever it is doing, with this error (a shutdown). */
 void exchange_abort(struct exchange *x, const char *why);
 
-/* --- for try.c: what a try may lead to --- */
+/* --- what picks and tries may lead to --- */
 /* Moves to another state; an impossible move ends the process. */
 void exchange_set_state(struct exchange *x, enum exchange_state to);
-/* Picks a key, and begins a try with it. */
-void exchange_next_try(struct exchange *x);
 /* Ends with an error of ours, or with the provider's answer that was kept. */
 void exchange_refuse(struct exchange *x, enum err e, const char *message, int retry_after_s);
 /* The answer is all in the client's hands: writes the last row, ends the exchange. */
@@ -442,11 +451,19 @@ void exchange_finish(struct exchange *x);
 void exchange_gone(struct exchange *x);
 /* The answer is cut; the client is to notice, and a reader of events to read why. */
 void exchange_cut(struct exchange *x, const char *why);
-/* No upstream of the group in use may be asked now: another member, or refuse. */
-void exchange_upstreams_rest(struct exchange *x);
+/* At the beginning of what goes on after x->waits. False: the exchange has ended meanwhile,
+ * and is freed now. */
+bool exchange_waited(struct exchange *x);
 /* Sets the timer to the next thing that is due; of an exchange that is still short,
  * does nothing. */
 void exchange_arm(struct exchange *x);
+
+/* -------------------------------------------------------------------- pick.c */
+
+/* Picks a key, and begins a try with it. */
+void pick_next(struct exchange *x);
+/* No upstream of the group in use may be asked now: another member, or refuse. */
+void pick_elsewhere(struct exchange *x);
 
 /* --------------------------------------------------------------------- try.c */
 
@@ -466,7 +483,7 @@ void settle_good(struct exchange *x);
 bool settle_concerns(const struct exchange *x);
 /* An answer too large to keep: would its status alone lead to another try? */
 bool settle_may_retry(const struct exchange *x);
-/* The try under way ran out of time (x->overdue says of which). */
+/* The try under way ran out of time (x->try.overdue says of which). */
 void try_overdue(struct exchange *x);
 
 /* ------------------------------------------------------------------- route.c */

@@ -12,7 +12,7 @@
 static struct str
 redacted(struct exchange *x, struct str text, size_t max)
 {
-	struct str secrets[] = {buf_view(&x->key), x->client_key};
+	struct str secrets[] = {buf_view(&x->try.key), x->client_key};
 	struct buf out;
 	struct str s;
 
@@ -40,17 +40,18 @@ client_path(struct exchange *x)
 static void
 fill_try(struct exchange *x, struct logrow *row)
 {
-	if (x->attempt == 0 || x->key_id == 0)
+	if (x->attempt == 0 || x->try.key_id == 0)
 		return;
-	row->key_id = x->key_id;
-	row->key_stored = x->key_stored;
-	hex_encode(row->key_hash, x->key_hash, sizeof(x->key_hash));
-	if (x->upstream != NULL && x->call.target != NULL)
-		row->upstream = redacted(
-		    x, str_of(ARENA_CONCAT(x->arena, x->upstream->origin, str_of(x->call.target))),
-		    LIMIT_LOG_UPSTREAM);
-	if (x->first_byte_us > 0)
-		row->ttfb_ms = (x->first_byte_us - x->attempt_started_us) / 1000;
+	row->key_id = x->try.key_id;
+	row->key_stored = x->try.key_stored;
+	hex_encode(row->key_hash, x->try.key_hash, sizeof(x->try.key_hash));
+	if (x->try.upstream != NULL && x->try.call.target != NULL)
+		row->upstream = redacted(x,
+					 str_of(ARENA_CONCAT(x->arena, x->try.upstream->origin,
+							     str_of(x->try.call.target))),
+					 LIMIT_LOG_UPSTREAM);
+	if (x->try.first_byte_us > 0)
+		row->ttfb_ms = (x->try.first_byte_us - x->try.started_us) / 1000;
 }
 
 void
@@ -62,8 +63,8 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 
 	if (g == NULL)
 		return;
-	if (x->usage != NULL)
-		used = usage_result(x->usage);
+	if (x->try.usage != NULL)
+		used = usage_result(x->try.usage);
 	*row = (struct logrow){
 	    .time_us = clock_wall_us(),
 	    .group_id = g->id,
@@ -75,11 +76,11 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 	    .path = client_path(x),
 	    .duration_ms = (clock_mono_us() - x->started_us) / 1000,
 	    .error = redacted(x, error, LIMIT_LOG_ERROR),
-	    .is_stream = x->is_stream || x->wants_stream,
+	    .is_stream = x->try.is_stream || x->wants_stream,
 	    .attempt = MAX(x->attempt, 1),
 	    .ttfb_ms = -1,
 	    .bytes_in = (int64_t)x->req->body.n,
-	    .bytes_out = x->bytes_out,
+	    .bytes_out = x->try.bytes_out,
 	    .prompt_tokens = used.prompt,
 	    .completion_tokens = used.completion,
 	    .cached_tokens = used.cached,

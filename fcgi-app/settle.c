@@ -38,7 +38,7 @@ report(struct exchange *x, enum key_verdict verdict, int status, int64_t rest_un
 	const struct options *opt = &x->group->opt;
 	struct report r = {
 	    .group_id = x->group->id,
-	    .key_id = x->key_id,
+	    .key_id = x->try.key_id,
 	    .verdict = verdict,
 	    .threshold = opt->blacklist_threshold,
 	    .rest_until_ms = rest_until_ms,
@@ -61,7 +61,7 @@ report(struct exchange *x, enum key_verdict verdict, int status, int64_t rest_un
 void
 settle_good(struct exchange *x)
 {
-	report(x, VERDICT_OK, x->call.status, 0, (struct str){NULL, 0});
+	report(x, VERDICT_OK, x->try.call.status, 0, (struct str){NULL, 0});
 }
 
 static void
@@ -71,19 +71,19 @@ tell_breaker(struct exchange *x, const struct verdict *v, int64_t rest_us)
 
 	switch (v->upstream) {
 	case UPSTREAM_OK:
-		breaker_ok(x->breaker);
+		breaker_ok(x->try.breaker);
 		break;
 	case UPSTREAM_FAILED:
-		breaker_failed(x->breaker, x->probes, now);
+		breaker_failed(x->try.breaker, x->try.probes, now);
 		break;
 	case UPSTREAM_LIMITED:
-		breaker_limited(x->breaker, x->probes, x->key_id, rest_us, now);
+		breaker_limited(x->try.breaker, x->try.probes, x->try.key_id, rest_us, now);
 		break;
 	case UPSTREAM_UNTOUCHED:
-		breaker_released(x->breaker, x->probes);
+		breaker_released(x->try.breaker, x->try.probes);
 		break;
 	}
-	x->breaker = NULL;
+	x->try.breaker = NULL;
 }
 
 /* --- is there another try --- */
@@ -102,14 +102,14 @@ settle_concerns(const struct exchange *x)
 {
 	const struct options *opt = &x->group->opt;
 
-	return x->call.status >= 400 ||
-	       (opt->failover_set && status_set_has(&opt->failover, x->call.status));
+	return x->try.call.status >= 400 ||
+	       (opt->failover_set && status_set_has(&opt->failover, x->try.call.status));
 }
 
 bool
 settle_may_retry(const struct exchange *x)
 {
-	struct verdict v = verdict_of_answer(x->group, x->call.status, (struct str){NULL, 0});
+	struct verdict v = verdict_of_answer(x->group, x->try.call.status, (struct str){NULL, 0});
 
 	return settle_concerns(x) && v.retry && tries_left(x);
 }
@@ -119,8 +119,8 @@ static void
 again(struct exchange *x)
 {
 	if (x->n_tried_upstreams < ARRAY_LEN(x->tried_upstreams))
-		x->tried_upstreams[x->n_tried_upstreams++] = x->upstream;
-	exchange_next_try(x);
+		x->tried_upstreams[x->n_tried_upstreams++] = x->try.upstream;
+	pick_next(x);
 }
 
 /* --- an answer that was collected --- */
@@ -130,7 +130,7 @@ again(struct exchange *x)
 static struct str
 for_client(struct exchange *x, struct str text)
 {
-	struct str key = buf_view(&x->key);
+	struct str key = buf_view(&x->try.key);
 	struct buf out;
 	struct str s;
 
@@ -149,8 +149,8 @@ for_client(struct exchange *x, struct str text)
 static struct str
 body_for_client(struct exchange *x, struct str decoded)
 {
-	struct str raw = buf_view(&x->collected);
-	struct headers *h = &x->call.answer;
+	struct str raw = buf_view(&x->try.collected);
+	struct headers *h = &x->try.call.answer;
 	struct str safe;
 
 	for (size_t i = 0; i < h->n; i++)
@@ -167,25 +167,25 @@ body_for_client(struct exchange *x, struct str decoded)
 static void
 keep_answer(struct exchange *x, struct str decoded)
 {
-	x->kept.status = x->call.status;
+	x->kept.status = x->try.call.status;
 	x->kept.body = body_for_client(x, decoded);
-	x->kept.headers = x->call.answer;
+	x->kept.headers = x->try.call.answer;
 }
 
 /* A HEAD's length is that of the body it did not send. */
 static int64_t
 length_for_client(const struct exchange *x, struct str body)
 {
-	return strcmp(x->method, "HEAD") == 0 ? x->expected_len : (int64_t)body.n;
+	return strcmp(x->method, "HEAD") == 0 ? x->try.expected_len : (int64_t)body.n;
 }
 
 static void
 pass_collected(struct exchange *x, struct str body, const char *end, struct str error)
 {
-	answer_head(x, x->call.status, &x->call.answer, length_for_client(x, body), false);
+	answer_head(x, x->try.call.status, &x->try.call.answer, length_for_client(x, body), false);
 	client_put(&x->req->client, body);
-	x->bytes_out = (int64_t)body.n;
-	row_hold(x, x->call.status, end, error);
+	x->try.bytes_out = (int64_t)body.n;
+	row_hold(x, x->try.call.status, end, error);
 	exchange_finish(x);
 }
 
@@ -194,17 +194,18 @@ static void
 carry_out(struct exchange *x, const struct verdict *v, struct str body, struct str message)
 {
 	int64_t now_ms = clock_wall_ms();
-	int64_t until = v->key_concerned && v->key == VERDICT_LIMITED
-			    ? channel_rest_until(x->group->channel, &x->call.answer, body, now_ms)
-			    : 0;
+	int64_t until =
+	    v->key_concerned && v->key == VERDICT_LIMITED
+		? channel_rest_until(x->group->channel, &x->try.call.answer, body, now_ms)
+		: 0;
 
 	if (v->key_concerned) {
-		struct str key = buf_view(&x->key);
+		struct str key = buf_view(&x->try.key);
 		struct buf safe;
 
 		buf_init(&safe, LIMIT_LOG_ERROR);
 		redact_cut(&safe, message, LIMIT_LOG_ERROR, &key, 1);
-		report(x, v->key, x->call.status, until, buf_view(&safe));
+		report(x, v->key, x->try.call.status, until, buf_view(&safe));
 		buf_done(&safe);
 	}
 	tell_breaker(x, v, until > 0 ? (until - now_ms) * 1000 : 0);
@@ -213,7 +214,7 @@ carry_out(struct exchange *x, const struct verdict *v, struct str body, struct s
 static void
 settle_error(struct exchange *x, bool whole)
 {
-	int status = x->call.status;
+	int status = x->try.call.status;
 	struct str body = answer_decoded(x);
 	struct verdict v = verdict_of_answer(x->group, status, body);
 	struct str message = channel_error_message(body, x->arena);
@@ -234,7 +235,7 @@ static void
 settle_models(struct exchange *x)
 {
 	struct verdict v = {.upstream = UPSTREAM_OK};
-	struct str raw = buf_view(&x->collected);
+	struct str raw = buf_view(&x->try.collected);
 	struct str encoding;
 	struct buf out;
 
@@ -243,9 +244,9 @@ settle_models(struct exchange *x)
 	buf_init(&out, 2 * (size_t)LIMIT_MODEL_LIST);
 	if (x->group->channel->edit_models(answer_decoded(x), x->group, x->query, &out) == ERR_OK &&
 	    buf_err(&out) == ERR_OK) {
-		if (headers_get(&x->call.answer, "content-encoding", &encoding))
-			headers_remove(&x->call.answer, STR("content-encoding"));
-		headers_remove(&x->call.answer, STR("etag"));
+		if (headers_get(&x->try.call.answer, "content-encoding", &encoding))
+			headers_remove(&x->try.call.answer, STR("content-encoding"));
+		headers_remove(&x->try.call.answer, STR("etag"));
 		raw = buf_view(&out);
 	}
 	pass_collected(x, raw, "complete", (struct str){NULL, 0});
@@ -257,14 +258,14 @@ settle_models(struct exchange *x)
 static enum err
 failure_of(const struct exchange *x, enum call_end end)
 {
-	return x->overdue != OVERDUE_NOT || end == CALL_TOO_SLOW_CONNECT ? ERR_TIMEOUT
-									 : ERR_UPSTREAM;
+	return x->try.overdue != OVERDUE_NOT || end == CALL_TOO_SLOW_CONNECT ? ERR_TIMEOUT
+									     : ERR_UPSTREAM;
 }
 
 static const char *
 failure_text(const struct exchange *x, enum call_end end)
 {
-	switch (x->overdue) {
+	switch (x->try.overdue) {
 	case OVERDUE_HEADERS:
 		return "no answer within response_header_timeout";
 	case OVERDUE_REQUEST:
@@ -274,7 +275,7 @@ failure_text(const struct exchange *x, enum call_end end)
 	case OVERDUE_NOT:
 		break;
 	}
-	return x->call.error[0] != '\0'       ? x->call.error
+	return x->try.call.error[0] != '\0'   ? x->try.call.error
 	       : end == CALL_TOO_SLOW_CONNECT ? "no connection within connect_timeout"
 					      : "the upstream failed";
 }
@@ -282,15 +283,15 @@ failure_text(const struct exchange *x, enum call_end end)
 static void
 settle_failure(struct exchange *x, enum call_end end)
 {
-	bool begun = x->call.head_done;
-	struct verdict v = verdict_of_failure(end, x->overdue, begun);
+	bool begun = x->try.call.head_done;
+	struct verdict v = verdict_of_failure(end, x->try.overdue, begun);
 	enum err e = failure_of(x, end);
 	struct str error = str_of(failure_text(x, end));
 
 	tell_breaker(x, &v, 0);
-	if (x->passing) {
-		row_hold(x, x->call.status, x->overdue != OVERDUE_NOT ? "timeout" : "truncated",
-			 error);
+	if (x->try.passing) {
+		row_hold(x, x->try.call.status,
+			 x->try.overdue != OVERDUE_NOT ? "timeout" : "truncated", error);
 		log_warn("request %s: group " STR_FMT ": the answer was cut: " STR_FMT,
 			 x->request_id, STR_ARG(x->group->name), STR_ARG(error));
 		exchange_cut(x, "the upstream ended in the middle of its answer");
@@ -317,24 +318,24 @@ settle_passed(struct exchange *x)
 	struct verdict v = {.upstream = UPSTREAM_OK};
 
 	if (settle_concerns(x)) {
-		v = verdict_of_answer(x->group, x->call.status, none);
+		v = verdict_of_answer(x->group, x->try.call.status, none);
 		carry_out(x, &v, none, none);
 	} else {
 		tell_breaker(x, &v, 0);
 	}
-	row_hold(x, x->call.status, "complete", none);
+	row_hold(x, x->try.call.status, "complete", none);
 	exchange_finish(x);
 }
 
 void
 settle(struct exchange *x, enum call_end end)
 {
-	x->call_ended_us = clock_mono_us();
-	if (x->mode == ANSWER_COLLECT && x->call.head_done && settle_concerns(x)) {
+	x->try.ended_us = clock_mono_us();
+	if (x->try.mode == ANSWER_COLLECT && x->try.call.head_done && settle_concerns(x)) {
 		settle_error(x, end == CALL_COMPLETE);
 	} else if (end != CALL_COMPLETE) {
 		settle_failure(x, end);
-	} else if (x->mode == ANSWER_COLLECT) {
+	} else if (x->try.mode == ANSWER_COLLECT) {
 		settle_models(x);
 	} else {
 		settle_passed(x);
@@ -344,7 +345,7 @@ settle(struct exchange *x, enum call_end end)
 void
 try_overdue(struct exchange *x)
 {
-	upstream_cancel(&x->call);
+	upstream_cancel(&x->try.call);
 	if (x->state == EX_SENDING || x->state == EX_ANSWERING)
 		settle(x, CALL_BROKEN);
 }

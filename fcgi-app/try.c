@@ -47,8 +47,8 @@ choose_upstream(struct exchange *x, uint64_t turn)
 			}
 			if (pass == 0 && was_tried(x, u))
 				continue;
-			x->upstream = u;
-			x->breaker = b;
+			x->try.upstream = u;
+			x->try.breaker = b;
 			return true;
 		}
 	}
@@ -104,7 +104,7 @@ client_headers(struct exchange *x)
 	struct str connection = cgi_var(x->req->envp, "HTTP_CONNECTION");
 	struct str type = cgi_var(x->req->envp, "CONTENT_TYPE");
 
-	headers_init(&x->sent, x->arena);
+	headers_init(&x->try.sent, x->arena);
 	for (char **var = x->req->envp; *var != NULL; var++) {
 		struct str name;
 		struct str value;
@@ -116,10 +116,10 @@ client_headers(struct exchange *x)
 		if (stays_here(name) || str_listed(connection, name) || !header_name_valid(name) ||
 		    !header_value_valid(value))
 			continue;
-		headers_add(&x->sent, name, value);
+		headers_add(&x->try.sent, name, value);
 	}
 	if (type.n > 0 && header_value_valid(type))
-		headers_add(&x->sent, STR("content-type"), type);
+		headers_add(&x->try.sent, STR("content-type"), type);
 }
 
 static enum err
@@ -128,24 +128,25 @@ build_headers(struct exchange *x, struct errinfo *info)
 	const struct rule_vars vars = {
 	    .client_ip = x->client_ip,
 	    .group_name = x->group->name,
-	    .api_key = buf_view(&x->key),
+	    .api_key = buf_view(&x->try.key),
 	    .now_ms = clock_wall_ms(),
 	};
 
 	client_headers(x);
-	x->group->channel->authorize(&x->sent, x->upstream_path, buf_view(&x->key), x->arena);
+	x->group->channel->authorize(&x->try.sent, x->try.upstream_path, buf_view(&x->try.key),
+				     x->arena);
 	/* A list that is to be edited must be readable. */
-	if (x->edits_models)
-		headers_set(&x->sent, STR("accept-encoding"), STR("identity"));
-	return header_rules_apply(x->group, &x->sent, &vars, x->arena, info);
+	if (x->try.edits_models)
+		headers_set(&x->try.sent, STR("accept-encoding"), STR("identity"));
+	return header_rules_apply(x->group, &x->try.sent, &vars, x->arena, info);
 }
 
 static const char *
 build_target(struct exchange *x)
 {
-	const struct upstream *u = x->upstream;
+	const struct upstream *u = x->try.upstream;
 
-	return ARENA_CONCAT(x->arena, x->upstream_path,
+	return ARENA_CONCAT(x->arena, x->try.upstream_path,
 			    u->query.n + x->query.n > 0 ? STR("?") : STR(""), u->query,
 			    u->query.n > 0 && x->query.n > 0 ? STR("&") : STR(""), x->query);
 }
@@ -156,29 +157,30 @@ static void
 begin_scanners(struct exchange *x)
 {
 	const struct channel *c = x->group->channel;
-	enum usage_form form = x->is_event_stream ? USAGE_SSE : USAGE_JSON;
+	enum usage_form form = x->try.is_event_stream ? USAGE_SSE : USAGE_JSON;
 	struct str encoding;
 	struct str type = {NULL, 0};
-	bool encoded = headers_get(&x->call.answer, "content-encoding", &encoding) &&
+	bool encoded = headers_get(&x->try.call.answer, "content-encoding", &encoding) &&
 		       !str_iis(encoding, "identity");
 
-	x->sse_tracked = x->is_event_stream && !encoded;
-	if (x->sse_tracked)
-		sse_init(&x->sse);
-	if (!x->is_event_stream &&
-	    (!headers_get(&x->call.answer, "content-type", &type) || !str_icontains(type, "json")))
+	x->try.sse_tracked = x->try.is_event_stream && !encoded;
+	if (x->try.sse_tracked)
+		sse_init(&x->try.sse);
+	if (!x->try.is_event_stream && (!headers_get(&x->try.call.answer, "content-type", &type) ||
+					!str_icontains(type, "json")))
 		return;
-	x->usage = encoded ? usage_new_encoded(c->usage, form,
-					       arena_strndup(x->arena, encoding.p, encoding.n))
-			   : usage_new(c->usage, form);
+	x->try.usage = encoded ? usage_new_encoded(c->usage, form,
+						   arena_strndup(x->arena, encoding.p, encoding.n))
+			       : usage_new(c->usage, form);
 }
 
 static void
 pass_head(struct exchange *x)
 {
-	x->mode = ANSWER_PASS;
-	answer_head(x, x->call.status, &x->call.answer, x->expected_len, x->is_stream);
-	if (x->is_stream && !x->stream_counted) {
+	x->try.mode = ANSWER_PASS;
+	answer_head(x, x->try.call.status, &x->try.call.answer, x->try.expected_len,
+		    x->try.is_stream);
+	if (x->try.is_stream && !x->stream_counted) {
 		x->stream_counted = true;
 		gate_stream(x->w->gate, 1);
 	}
@@ -187,30 +189,30 @@ pass_head(struct exchange *x)
 static void
 on_head(struct call *c)
 {
-	struct exchange *x = container_of(c, struct exchange, call);
+	struct exchange *x = container_of(c, struct exchange, try.call);
 	struct str value;
 	int64_t len = -1;
 
-	x->first_byte_us = clock_mono_us();
-	x->last_byte_us = x->first_byte_us;
+	x->try.first_byte_us = clock_mono_us();
+	x->last_byte_us = x->try.first_byte_us;
 	exchange_set_state(x, EX_ANSWERING);
-	x->is_event_stream = headers_get(&c->answer, "content-type", &value) && value.n >= 17 &&
-			     str_iis((struct str){value.p, 17}, "text/event-stream");
-	x->is_stream = x->wants_stream || x->is_event_stream;
+	x->try.is_event_stream = headers_get(&c->answer, "content-type", &value) && value.n >= 17 &&
+				 str_iis((struct str){value.p, 17}, "text/event-stream");
+	x->try.is_stream = x->wants_stream || x->try.is_event_stream;
 	if (headers_get(&c->answer, "content-length", &value) &&
 	    str_to_i64(value, 0, INT64_MAX, &len))
-		x->expected_len = len;
-	if (settle_concerns(x) || (x->edits_models && c->status < 300)) {
-		x->mode = ANSWER_COLLECT;
+		x->try.expected_len = len;
+	if (settle_concerns(x) || (x->try.edits_models && c->status < 300)) {
+		x->try.mode = ANSWER_COLLECT;
 	} else {
 		settle_good(x);
-		breaker_alive(x->breaker, x->probes);
+		breaker_alive(x->try.breaker, x->try.probes);
 		begin_scanners(x);
 		pass_head(x);
 		/* A stream's head goes out at once: the client may wait for it, and
 		 * some servers tell of a client that leaves only after it. */
-		if (x->is_stream) {
-			x->passing = true;
+		if (x->try.is_stream) {
+			x->try.passing = true;
 			client_write(&x->req->client, (struct str){NULL, 0});
 			c->stopped = x->req->client.gone;
 		}
@@ -225,18 +227,18 @@ pass(struct exchange *x, const char *p, size_t n)
 
 	if (client_is_full(client))
 		return CALL_PAUSE;
-	x->received += (int64_t)n;
-	x->bytes_out += (int64_t)n;
-	if (x->usage != NULL)
-		usage_feed(x->usage, p, n);
-	if (x->sse_tracked)
-		sse_feed(&x->sse, p, n, NULL, NULL);
+	x->try.received += (int64_t)n;
+	x->try.bytes_out += (int64_t)n;
+	if (x->try.usage != NULL)
+		usage_feed(x->try.usage, p, n);
+	if (x->try.sse_tracked)
+		sse_feed(&x->try.sse, p, n, NULL, NULL);
 	/* The last bytes wait for the end record, which comes in this same turn of
 	 * the loop: one system call and one waking of the web server less. */
-	if (x->expected_len >= 0 && x->received == x->expected_len) {
+	if (x->try.expected_len >= 0 && x->try.received == x->try.expected_len) {
 		client_put(client, (struct str){p, n});
 	} else {
-		x->passing = true;
+		x->try.passing = true;
 		client_write(client, (struct str){p, n});
 	}
 	return client->gone ? CALL_STOP : CALL_GO_ON;
@@ -251,35 +253,35 @@ outgrown(struct exchange *x, const char *p, size_t n)
 		return CALL_STOP;
 	begin_scanners(x);
 	pass_head(x);
-	x->passing = true;
-	client_put(&x->req->client, buf_view(&x->collected));
-	x->received = (int64_t)x->collected.n;
-	x->bytes_out = x->received;
-	buf_done(&x->collected);
+	x->try.passing = true;
+	client_put(&x->req->client, buf_view(&x->try.collected));
+	x->try.received = (int64_t)x->try.collected.n;
+	x->try.bytes_out = x->try.received;
+	buf_done(&x->try.collected);
 	return pass(x, p, n);
 }
 
 static enum call_flow
 on_data(struct call *c, const char *p, size_t n)
 {
-	struct exchange *x = container_of(c, struct exchange, call);
+	struct exchange *x = container_of(c, struct exchange, try.call);
 	size_t limit = settle_concerns(x) ? LIMIT_ERROR_BODY : LIMIT_MODEL_LIST;
 	enum call_flow flow = CALL_GO_ON;
 
 	x->last_byte_us = clock_mono_us();
-	if (x->mode == ANSWER_PASS)
+	if (x->try.mode == ANSWER_PASS)
 		flow = pass(x, p, n);
-	else if (x->collected.n + n > limit)
+	else if (x->try.collected.n + n > limit)
 		flow = outgrown(x, p, n);
 	else
-		buf_add(&x->collected, p, n);
+		buf_add(&x->try.collected, p, n);
 	return flow;
 }
 
 static void
 on_done(struct call *c, enum call_end end)
 {
-	struct exchange *x = container_of(c, struct exchange, call);
+	struct exchange *x = container_of(c, struct exchange, try.call);
 
 	if (x->req->client.gone)
 		exchange_gone(x);
@@ -292,24 +294,15 @@ on_done(struct call *c, enum call_end end)
 void
 try_clear(struct exchange *x)
 {
-	wipe(x->key.p, x->key.cap);
-	buf_done(&x->key);
-	buf_done(&x->collected);
-	usage_free(x->usage);
-	x->usage = NULL;
-	x->key_id = 0;
-	x->upstream = NULL;
-	x->breaker = NULL;
-	x->probes = false;
-	x->overdue = OVERDUE_NOT;
-	x->first_byte_us = 0;
-	x->expected_len = -1;
-	x->received = 0;
-	x->bytes_out = 0;
-	x->is_stream = false;
-	x->is_event_stream = false;
-	x->sse_tracked = false;
-	x->mode = ANSWER_PASS;
+	struct try *t = &x->try;
+
+	wipe(t->key.p, t->key.cap);
+	buf_done(&t->key);
+	buf_done(&t->collected);
+	usage_free(t->usage);
+	*t = (struct try){.expected_len = -1};
+	buf_init(&t->key, LIMIT_KEY_BYTES);
+	buf_init(&t->collected, LIMIT_MODEL_LIST);
 }
 
 static bool
@@ -324,9 +317,9 @@ key_was_tried(const struct exchange *x, int64_t key_id)
 static void
 take_key(struct exchange *x, const struct pick *p)
 {
-	x->key_id = p->key_id;
-	memcpy(x->key_hash, p->hash, sizeof(x->key_hash));
-	x->key_stored = arena_str(x->arena, p->stored);
+	x->try.key_id = p->key_id;
+	memcpy(x->try.key_hash, p->hash, sizeof(x->try.key_hash));
+	x->try.key_stored = arena_str(x->arena, p->stored);
 	if (x->n_tried_keys < ARRAY_LEN(x->tried_keys))
 		x->tried_keys[x->n_tried_keys++] = p->key_id;
 }
@@ -353,14 +346,14 @@ sends_body(const struct exchange *x)
 static void
 fill_call(struct exchange *x)
 {
-	const struct upstream *u = x->upstream;
-	struct call *c = &x->call;
+	const struct upstream *u = x->try.upstream;
+	struct call *c = &x->try.call;
 
 	*c = (struct call){
 	    .url = ARENA_CONCAT(x->arena, u->origin, STR("/")),
 	    .target = build_target(x),
 	    .method = x->method,
-	    .headers = &x->sent,
+	    .headers = &x->try.sent,
 	    .slices = x->slices,
 	    .n_slices = x->n_slices,
 	    .has_body = sends_body(x),
@@ -389,21 +382,22 @@ try_begin(struct exchange *x, const struct pick *p)
 	}
 	if (!choose_upstream(x, p->turn)) {
 		x->n_tried_keys--;
-		exchange_upstreams_rest(x);
+		pick_elsewhere(x);
 		return;
 	}
-	x->upstream_path = x->group->channel->join(x->upstream->path, x->target_path, x->arena);
-	e = crypt_decrypt(x->w->crypt, x->key_stored, &x->key);
-	x->edits_models = is_model_list(x);
+	x->try.upstream_path =
+	    x->group->channel->join(x->try.upstream->path, x->target_path, x->arena);
+	e = crypt_decrypt(x->w->crypt, x->try.key_stored, &x->try.key);
+	x->try.edits_models = is_model_list(x);
 	if (e == ERR_OK)
 		e = build_headers(x, &info);
 	if (e != ERR_OK) {
 		/* Closed: a key that does not open is never sent as it is stored. */
 		log_error("group " STR_FMT ", key %lld: %s", STR_ARG(x->group->name),
-			  (long long)x->key_id, err_text(&info, e));
-		x->breaker = NULL;
+			  (long long)x->try.key_id, err_text(&info, e));
+		x->try.breaker = NULL;
 		if (e == ERR_CRYPT && !again)
-			exchange_next_try(x);
+			pick_next(x);
 		else
 			exchange_refuse(x, e, err_message(e), 0);
 		return;
@@ -411,11 +405,11 @@ try_begin(struct exchange *x, const struct pick *p)
 	/* There is a try indeed, so that the one before was not the last. */
 	row_release(x, false);
 	x->attempt++;
-	x->attempt_started_us = clock_mono_us();
-	x->last_byte_us = x->attempt_started_us;
-	x->probes = breaker_begin(x->breaker, x->attempt_started_us);
+	x->try.started_us = clock_mono_us();
+	x->last_byte_us = x->try.started_us;
+	x->try.probes = breaker_begin(x->try.breaker, x->try.started_us);
 	fill_call(x);
 	exchange_set_state(x, EX_SENDING);
-	upstream_start(x->w->upstreams, &x->call);
+	upstream_start(x->w->upstreams, &x->try.call);
 	exchange_arm(x);
 }
