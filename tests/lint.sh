@@ -69,6 +69,32 @@ layer() { # FOLDER, WHAT IT MAY NOT INCLUDE
 layer lib 'fcgi-app|admin-cgi|tests'
 layer fcgi-app 'admin-cgi|tests'
 layer admin-cgi 'fcgi-app|tests'
+# lib's own layers, as ARCHITECTURE.md names their files.
+rooms=$(awk '/^`lib\/` has three layers/ { on = 1; next } on && /^##/ { exit }
+	on && /^[123]\. / { n = $1 + 0 }
+	n { while (match($0, /`[^`]+`/)) {
+		k = split(substr($0, RSTART + 1, RLENGTH - 2), word, " ")
+		for (i = 1; i <= k; i++) { sub(/\.h$/, "", word[i]); print n, word[i] }
+		$0 = substr($0, RSTART + RLENGTH) } }' ARCHITECTURE.md)
+grep '^lib/' "$tmp/c" | xargs grep -HnE '^#include "lib/[a-z_]+\.h"' | rooms=$rooms awk '
+	function layer(name,   i) {
+		for (i = 1; i <= n && name !~ like[i]; i++)
+			;
+		return i <= n ? of[i] : 4
+	}
+	BEGIN {
+		n = split(ENVIRON["rooms"], line, "\n")
+		for (i = 1; i <= n; i++) {
+			split(line[i], f, " "); of[i] = f[1]
+			gsub(/\*/, ".*", f[2]); like[i] = "^" f[2] "$"
+		}
+	}
+	{
+		split($0, part, ":"); who = part[1]; gsub(/^lib\/|\.[ch]$/, "", who)
+		what = part[3]; gsub(/^#include "lib\/|\.h"$/, "", what)
+		if (what !~ /_text$/ && (layer(who) > 3 || layer(what) > layer(who)))
+			print
+	}' | finding 'of a higher layer of lib than its includer, or of none (ARCHITECTURE.md)'
 grep -E '\.([ch]|py|sh|mk|ac)$|/Makefile\.am$' "$tmp/all" | grep -v '^build-aux/tap-driver' |
 	while read -r f; do
 		[ ! -s "$f" ] || head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' ||
