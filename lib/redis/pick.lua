@@ -1,8 +1,9 @@
 -- Who is next. ARGV: now, group, ids tried already…
 -- Answers version, turn, id, record; or version, when the first rest ends (0: no key
--- rests) and whether the pool is whole (1). A circle by id: who comes after the last is next; a key that was passed
--- over because it had been tried is owed a turn, and comes first at the next pick.
-local now, group = now_ms(ARGV[1]), ARGV[2]
+-- rests) and whether the pool is whole (1). A circle by id: who comes after the last is
+-- next; a key that was passed over because it had been tried is owed a turn, and comes
+-- first at the next pick.
+local group = ARGV[2]
 local ring, rest, facts = 'gptl:ring:' .. group, 'gptl:rest:' .. group, 'gptl:g:' .. group
 local version = call('GET', 'gptl:version') or '0'
 local tried = {}
@@ -10,14 +11,17 @@ for i = 3, #ARGV do
 	tried[ARGV[i]] = true
 end
 
--- Rests that are over, a few at a time.
-for _, id in ipairs(call('ZRANGEBYSCORE', rest, '-inf', now, 'LIMIT', 0, 16)) do
-	local k = get_key(id)
-	if k then
-		move(k, ACTIVE, 0)
-		put_key(k)
-	else
-		lost(group, id)
+-- Rests that are over, a few at a time. Mostly no key rests, and the time is not asked.
+if call('ZCARD', rest) > 0 then
+	local now = now_ms(ARGV[1])
+	for _, id in ipairs(call('ZRANGEBYSCORE', rest, '-inf', now, 'LIMIT', 0, 16)) do
+		local k = get_key(id)
+		if k then
+			move(k, ACTIVE, 0)
+			put_key(k)
+		else
+			lost(group, id)
+		end
 	end
 end
 
@@ -38,8 +42,12 @@ local function take()
 		end
 	end
 	local first, id = nil, last
-	for i = 1, math.min(#ARGV - 1, call('ZCARD', ring)) do
+	-- Once round at most; one step is enough where nothing was tried.
+	for i = 1, #ARGV > 2 and math.min(#ARGV - 1, call('ZCARD', ring)) or 1 do
 		id = after(id)
+		if not id then
+			return nil
+		end
 		first = first or id
 		if not tried[id] then
 			if id ~= first and owed == '0' then
