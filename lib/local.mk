@@ -119,7 +119,8 @@ lib_libcore_a_SOURCES += \
 	lib/pool_redis_look.c \
 	lib/pool_redis_loop.c \
 	lib/pool_redis_meta.c \
-	lib/pool_redis_script.c
+	lib/pool_redis_script.c \
+	lib/pool_redis_watch.c
 nodist_lib_libcore_a_SOURCES += lib/lua_text.h
 REDIS_LIBS = $(HIREDIS_LIBS) $(EVENT_LIBS)
 endif

@@ -173,6 +173,10 @@ void rpool_loop_probe(struct redis_loop *l);
 void rpool_loop_listen(struct redis_loop *l);
 /* What was said so far leaves now, as far as the socket takes it. Calls nobody back. */
 void rpool_loop_push(struct redis_loop *l);
+/* The loop reads and writes this connection from now on, until hiredis frees it
+ * (pool_redis_watch.c). */
+struct redisAsyncContext;
+void rpool_watch(struct redisAsyncContext *ac, struct event_base *base);
 /* The channel on which the database's versions are told. */
 void rpool_channel(const struct pool_redis *p, char *ret, size_t size);
 /* Whether the calling thread is the loop. */

@@ -236,7 +236,8 @@ rpool_report(struct pool *pool, const struct report *r, report_fn fn, void *arg)
 	rpool_report_cmd(p, r, &cmd);
 	rpool_say(p, SCRIPT_REPORT, &cmd, REDIS_REPLY_ARRAY, on_report, w);
 	/* The client who hears the outcome next must not reach the pool before it, by way
-	 * of another worker. */
-	if (rpool_in_loop(p))
+	 * of another worker. A success of a key that had no failure changes nothing, and
+	 * goes out after the client's answer. */
+	if (new.kept != NULL)
 		rpool_loop_push(p->loop);
 }

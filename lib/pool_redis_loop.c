@@ -15,7 +15,6 @@
 #include "lib/str.h"
 
 #include <event2/event.h>
-#include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 #include <poll.h>
 #include <stdio.h>
@@ -167,10 +166,11 @@ connect_link(struct redis_loop *l, struct link *k)
 	check(ac != NULL);
 	ac->data = l;
 	k->ac = ac;
-	if (ac->err != 0 || redisLibeventAttach(ac, l->base) != REDIS_OK) {
+	if (ac->err != 0) {
 		drop(k);
 		return false;
 	}
+	rpool_watch(ac, l->base);
 	if (p->dsn.host != NULL)
 		(void)redisEnableKeepAlive(&ac->c);
 	(void)redisAsyncSetConnectCallback(ac, on_connect);

@@ -48,6 +48,34 @@ test_loop(void **state)
 	expect_counts(o->pool, GROUP, 2, 0, 1, 0);
 }
 
+/* More than the socket takes at once: the rest follows as it drains. */
+static void
+test_loop_asks_more_than_the_socket_holds(void **state)
+{
+	enum {
+		MANY = 5000
+	};
+	struct own *o = *state;
+	struct picked *r = xcalloc(MANY, sizeof(*r));
+
+	if (o->pool == NULL) {
+		free(r);
+		skip();
+	}
+	pool_attach(o->pool, o->base);
+	add_keys(o->pool, GROUP, 1, 3);
+	assert_int_equal(loop_pick(o).p.key_id, 1);
+	for (size_t i = 0; i < MANY; i++)
+		pool_pick(o->pool, &(struct pick_query){.group_id = GROUP}, on_pick, &r[i]);
+	while (r[MANY - 1].calls == 0)
+		assert_int_equal(event_base_loop(o->base, EVLOOP_ONCE), 0);
+	for (size_t i = 0; i < MANY; i++) {
+		assert_int_equal(r[i].e, ERR_OK);
+		assert_int_equal(r[i].p.turn, i + 1);
+	}
+	free(r);
+}
+
 static void
 on_snapshot(void *arg, enum err e, struct str text, uint64_t version)
 {
@@ -245,6 +273,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    TEST(test_loop),
+	    TEST(test_loop_asks_more_than_the_socket_holds),
 	    TEST(test_loop_hears_of_versions),
 	    TEST(test_an_answer_that_is_late_takes_no_version_back),
 	    TEST(test_loop_report_is_there_before_the_next_pick),
