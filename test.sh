@@ -9,9 +9,10 @@
 #	                     understands
 #	./test.sh scale      the large ones: a million keys, 8,000 streams
 #
-# As root it installs the Debian packages it needs. The build is in build-test/, the
-# Python packages are in tests/.venv, the Node.js ones in tests/program/sdk. The last
-# line says how many passed, failed and were skipped.
+# As root it installs the Debian packages it needs. The build is in build-test/, one
+# without sanitizers for what "scale" measures in build-release/, the Python packages are in
+# tests/.venv, the Node.js ones in tests/program/sdk. The last line says how many passed,
+# failed and were skipped.
 set -uo pipefail
 cd "$(dirname "$0")" || exit 1
 
@@ -30,6 +31,7 @@ if [ "$(id -u)" -eq 0 ] &&
 fi
 
 BUILD=build-test
+RELEASE=build-release
 VENV=tests/.venv
 SDK=tests/program/sdk
 JOBS=$(nproc)
@@ -133,6 +135,15 @@ build() {
 	make -s -C $BUILD -j"$JOBS" all || die "the build failed"
 	make -s -C $BUILD -j"$JOBS" tests/bench/streams tests/bench/sse_server ||
 		die "the build failed"
+}
+
+# Without sanitizers, for what measures how long something takes.
+build_release() {
+	say "building without sanitizers"
+	mkdir -p $RELEASE &&
+		(cd $RELEASE && ../configure -q --enable-werror --without-page) &&
+		make -s -C $RELEASE -j"$JOBS" all &&
+		make -s -C $RELEASE tests/bench/rate || die "the build failed"
 }
 
 # --- the parts ---
@@ -289,8 +300,12 @@ for part; do
 		;;
 	scale)
 		install_python
-		run_pytest scale -m scale tests/program tests/servers tests/page
+		build_release
+		run_pytest scale -m 'scale and not measured' tests/program tests/servers tests/page
 		count_pytest scale $?
+		GPT_LOAD_BUILD=$PWD/$RELEASE run_pytest scale-measured -m 'scale and measured' \
+			tests/program
+		count_pytest scale-measured $?
 		;;
 	*)
 		install_python

@@ -71,6 +71,7 @@ def test_traffic_goes_on_beside_an_import(world):
 
 
 @pytest.mark.scale
+@pytest.mark.measured
 @pytest.mark.serial
 @pytest.mark.timeout(900)
 def test_an_import_of_100_000_gives_way(world):
@@ -92,6 +93,7 @@ def test_an_import_of_100_000_gives_way(world):
 
 
 @pytest.mark.scale
+@pytest.mark.measured
 @pytest.mark.serial
 @pytest.mark.timeout(900)
 def test_an_import_of_a_million(world):

@@ -85,7 +85,7 @@ def fill(n_logs, n_keys, measured):
 @pytest.fixture(scope="module", params=[
     pytest.param((40_000, 3_000, False), id="some"),
     pytest.param((5_000_000, 500_000, True), id="millions", marks=[
-        pytest.mark.scale, pytest.mark.timeout(3000)]),
+        pytest.mark.scale, pytest.mark.measured, pytest.mark.timeout(3000)]),
 ])
 def filled(request):
     one = fill(*request.param)
