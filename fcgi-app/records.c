@@ -54,9 +54,12 @@ records_look(const unsigned char *p, size_t n, struct records *ret)
 
 	*ret = (struct records){.p = p, .usual = true};
 	for (size_t at = 0; record_at(p + at, n - at, &one); at += one.bytes) {
+		bool last = one.type == FCGI_STDIN && one.n == 0 && params_done;
+
 		if (p[at] != FCGI_VERSION_1)
 			return LOOK_CLOSED;
-		if (one.bytes > n - at && !(one.type == FCGI_STDIN && one.n == 0))
+		/* The padding of the last one need not be there. */
+		if (one.bytes > n - at && !last)
 			break;
 		if (at == 0)
 			ret->request_id = one.id;
@@ -68,7 +71,7 @@ records_look(const unsigned char *p, size_t n, struct records *ret)
 			ret->params += one.n;
 		else if (one.type == FCGI_STDIN)
 			ret->body += one.n;
-		if (one.type == FCGI_STDIN && one.n == 0 && params_done) {
+		if (last) {
 			ret->bytes = at + one.bytes;
 			return LOOK_WHOLE;
 		}
