@@ -43,8 +43,12 @@ failed(sqlite3 *handle, const char *path, int code, struct errinfo *info)
 static enum err
 open_file(const char *path, int flags, sqlite3 **ret, struct errinfo *info)
 {
-	int code = sqlite3_open_v2(path, ret, flags | SQLITE_OPEN_NOFOLLOW, NULL);
+	AUTO_FREE char *real = db_file_path(path);
+	int code;
 
+	if (real == NULL)
+		return err_set(info, ERR_IO, "%s: there is no such folder", path);
+	code = sqlite3_open_v2(real, ret, flags | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_busy_timeout(*ret, BUSY_MS);
 	/* Whether it is a database shows with the first page. */

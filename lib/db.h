@@ -33,6 +33,9 @@ enum err db_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 /* Whether db_open() would find something, as far as can be told without asking a server:
  * else it makes an SQLite file. */
 bool db_is_there(const struct conf *conf);
+/* The path of an SQLite file without symbolic links but one in the place of the file
+ * itself, since SQLite is told to follow none. malloc'ed; NULL: there is no such folder. */
+char *db_file_path(const char *path) MUST_CHECK;
 /* For looking: nothing is made, no setting of the database is changed, and what would
  * write fails. ERR_NOT_FOUND: there is no such file yet. */
 enum err db_open_read(const struct conf *conf, struct db **ret, struct errinfo *info) MUST_CHECK;

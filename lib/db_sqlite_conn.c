@@ -55,11 +55,8 @@ sqlite_failed(struct sqlite *s, int code)
 
 /* --- opening --- */
 
-/* The folder's real path and the file's name: every symbolic link is resolved
- * but one in the place of the file itself. malloc'ed; NULL when there is no such
- * folder. */
-static char *
-resolve(const char *path)
+char *
+db_file_path(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
@@ -238,7 +235,7 @@ open_path(const struct conf *conf, const char *path, bool read_only, struct db *
 enum err
 sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 {
-	AUTO_FREE char *path = resolve(conf->database_dsn);
+	AUTO_FREE char *path = db_file_path(conf->database_dsn);
 	enum err e = path != NULL
 			 ? prepare_file(path, info)
 			 : err_set(info, ERR_CONF, "DATABASE_DSN: %s: there is no such folder",
@@ -250,7 +247,7 @@ sqlite_open(const struct conf *conf, struct db **ret, struct errinfo *info)
 bool
 sqlite_is_there(const struct conf *conf)
 {
-	AUTO_FREE char *path = resolve(conf->database_dsn);
+	AUTO_FREE char *path = db_file_path(conf->database_dsn);
 
 	return path != NULL && access(path, F_OK) == 0;
 }
@@ -258,7 +255,7 @@ sqlite_is_there(const struct conf *conf)
 enum err
 sqlite_open_read(const struct conf *conf, struct db **ret, struct errinfo *info)
 {
-	AUTO_FREE char *path = resolve(conf->database_dsn);
+	AUTO_FREE char *path = db_file_path(conf->database_dsn);
 
 	if (!sqlite_is_there(conf))
 		return err_set(info, ERR_NOT_FOUND, "DATABASE_DSN: %s: there is no such file",

@@ -418,6 +418,22 @@ def test_a_backup_is_put_back_and_every_pool_notices(start_gateway, provider, tm
 
 
 @pytest.mark.only_on("sqlite", "a server has its own tools")
+def test_a_folder_that_is_a_symbolic_link_is_backed_up_too(start_gateway, tmp_path):
+    gateway = start_gateway(workers=1, web_server=False)
+    gateway.stop_master()
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "link"
+    gateway.data.rename(elsewhere)
+    gateway.data.symlink_to(elsewhere)
+    (tmp_path / "copies").mkdir()
+    link.symlink_to(tmp_path / "copies")
+    done = gateway.command("backup", str(link / "copy.db"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "copies" / "copy.db").stat().st_size > 0
+    done = gateway.command("restore", str(link / "copy.db"), "--yes")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_a_restore_that_is_killed_leaves_the_one_or_the_other(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1, web_server=False)
     gateway.stop_master()
