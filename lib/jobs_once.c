@@ -10,18 +10,19 @@
 #include "lib/log.h"
 #include "lib/publish.h"
 
-#define LAST_ROUNDS 16
 /* For the one that does the node's work to end, should it be ending too. */
 #define LAST_WAIT_MS 1000
 
+/* What is not written stays in the pool, for the next holder of the lease. */
 static enum err
-writeback_all(struct jobs *j, struct errinfo *info)
+write_back_until(struct jobs *j, int64_t until_us, struct errinfo *info)
 {
-	size_t n = 1;
+	bool more = true;
 	enum err e = ERR_OK;
 
-	for (int i = 0; e == ERR_OK && n > 0 && i < LAST_ROUNDS; i++)
-		e = writeback_run(j->db, j->pool, &n, info);
+	do
+		e = jobs_write_back(j, &more, info);
+	while (e == ERR_OK && more && clock_mono_us() < until_us);
 	return e;
 }
 
@@ -43,7 +44,7 @@ jobs_last(struct jobs *j)
 	if (e == ERR_OK) {
 		e = flush_run(j->conf, j->db, &bounds, &result, &info);
 		if (e == ERR_OK)
-			e = writeback_all(j, &info);
+			e = write_back_until(j, bounds.until_us, &info);
 		if (e != ERR_OK)
 			log_error("at the end: %s", err_text(&info, e));
 	}
@@ -87,7 +88,7 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 	e = lease_hold(j->lease, j->db, true, &held, info);
 	if (e != ERR_OK || !held)
 		return e;
-	e = writeback_all(j, info);
+	e = all_of(j, jobs_write_back, info);
 	if (e == ERR_OK && j->snap != NULL)
 		e = all_of(j, validate_more, info);
 	if (e == ERR_OK && j->snap != NULL)
@@ -97,7 +98,7 @@ once_as_holder(struct jobs *j, struct errinfo *info)
 	if (e == ERR_OK)
 		e = all_of(j, jobs_sum_up, info);
 	if (e == ERR_OK)
-		e = writeback_all(j, info); /* of keys that came back */
+		e = all_of(j, jobs_write_back, info); /* of keys that came back */
 	return e;
 }
 

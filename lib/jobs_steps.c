@@ -149,14 +149,6 @@ run_lease(struct jobs *j, struct errinfo *info)
 }
 
 static enum err
-run_writeback(struct jobs *j, struct errinfo *info)
-{
-	size_t n = 0;
-
-	return writeback_run(j->db, j->pool, &n, info);
-}
-
-static enum err
 stamp_validated(struct jobs *j, struct errinfo *info)
 {
 	int64_t id;
@@ -248,6 +240,14 @@ jobs_retain(struct jobs *j, bool *ret_more, struct errinfo *info)
 }
 
 enum err
+jobs_write_back(struct jobs *j, bool *ret_more, struct errinfo *info)
+{
+	size_t n = 0;
+
+	return writeback_step(j->db, j->pool, &n, ret_more, info);
+}
+
+enum err
 jobs_sum_up(struct jobs *j, bool *ret_more, struct errinfo *info)
 {
 	return rollup_fill_step(j->db, ret_more, info);
@@ -266,6 +266,12 @@ some_of(struct jobs *j, enum step step, portion_fn portion, int64_t pause_us, st
 	if (e == ERR_OK && more)
 		jobs_due_in(j, step, pause_us);
 	return e;
+}
+
+static enum err
+run_writeback(struct jobs *j, struct errinfo *info)
+{
+	return some_of(j, STEP_WRITEBACK, jobs_write_back, 0, info);
 }
 
 static enum err

@@ -93,6 +93,7 @@ enum err jobs_load_snapshot(struct jobs *j, struct errinfo *info);
 enum err jobs_follow(struct jobs *j, struct errinfo *info);
 enum err jobs_validate(struct jobs *j, int wait_ms, size_t *ret_busy, struct errinfo *info);
 /* Portions. */
+enum err jobs_write_back(struct jobs *j, bool *ret_more, struct errinfo *info);
 enum err jobs_do_tasks(struct jobs *j, bool *ret_more, struct errinfo *info);
 enum err jobs_retain(struct jobs *j, bool *ret_more, struct errinfo *info);
 enum err jobs_sum_up(struct jobs *j, bool *ret_more, struct errinfo *info);

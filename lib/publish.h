@@ -34,7 +34,11 @@ enum err publish_pending(struct db *db, struct pool *pool, struct errinfo *info)
 enum err publish_ensure(const struct conf *conf, struct db *db, struct pool *pool,
 			struct errinfo *info) MUST_CHECK;
 
-/* State of keys from the pool to the DB (`gptl_seq` orders them). ret_n: how many. */
+/* State of keys from the pool to the DB (`gptl_seq` orders them): some of them, in one
+ * transaction. ret_n: how many; *ret_more: there may be more. */
+enum err writeback_step(struct db *db, struct pool *pool, size_t *ret_n, bool *ret_more,
+			struct errinfo *info) MUST_CHECK;
+/* All of them, however long that takes. ret_n: how many. */
 enum err writeback_run(struct db *db, struct pool *pool, size_t *ret_n, struct errinfo *info)
     MUST_CHECK;
 

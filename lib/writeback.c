@@ -54,27 +54,42 @@ write_states(struct db *db, const struct key_info *keys, size_t n)
 }
 
 enum err
-writeback_run(struct db *db, struct pool *pool, size_t *ret_n, struct errinfo *info)
+writeback_step(struct db *db, struct pool *pool, size_t *ret_n, bool *ret_more,
+	       struct errinfo *info)
 {
 	AUTO_FREE struct key_info *keys = xcalloc(WRITEBACK_KEYS, sizeof(*keys));
-	size_t total = 0;
-	size_t n;
-	enum err e;
+	size_t n = 0;
+	enum err e = pool_dirty(pool, keys, WRITEBACK_KEYS, &n);
 
-	do {
-		e = pool_dirty(pool, keys, WRITEBACK_KEYS, &n);
-		if (e != ERR_OK)
-			return err_set(info, e, "%s", err_message(e));
-		if (n == 0)
-			break;
+	if (e != ERR_OK)
+		return err_set(info, e, "%s", err_message(e));
+	if (n > 0)
 		e = write_states(db, keys, n);
-		if (e != ERR_OK)
-			return err_set(info, e, "database: %s", db_error(db));
+	if (e != ERR_OK)
+		return err_set(info, e, "database: %s", db_error(db));
+	if (n > 0)
 		e = pool_dirty_clear(pool, keys, n);
+	if (e != ERR_OK)
+		return err_set(info, e, "%s", err_message(e));
+	*ret_n = n;
+	*ret_more = n == WRITEBACK_KEYS;
+	return ERR_OK;
+}
+
+enum err
+writeback_run(struct db *db, struct pool *pool, size_t *ret_n, struct errinfo *info)
+{
+	size_t total = 0;
+	bool more = true;
+
+	while (more) {
+		size_t n = 0;
+		enum err e = writeback_step(db, pool, &n, &more, info);
+
 		if (e != ERR_OK)
-			return err_set(info, e, "%s", err_message(e));
+			return e;
 		total += n;
-	} while (n == WRITEBACK_KEYS);
+	}
 	*ret_n = total;
 	return ERR_OK;
 }

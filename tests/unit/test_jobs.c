@@ -387,6 +387,37 @@ test_slave(void **state)
 	assert_int_equal(sandbox_int(f->db, "SELECT COUNT(*) FROM gptl_lease"), 0);
 }
 
+/* All keys of a large group changed just before the end: the process keeps its time, and
+ * the pool what was not written. */
+static void
+test_the_end_writes_back_for_a_while(void **state)
+{
+	struct fixture *f = *state;
+	size_t changed = 0;
+	int64_t ids[2500];
+
+	for (int i = 0; i < (int)ARRAY_LEN(ids); i++) {
+		ids[i] = 100 + i;
+		assert_int_equal(
+		    db_exec(f->db,
+			    "INSERT INTO api_keys (id, key_value, key_hash, group_id, status) "
+			    "VALUES (?, 'k' || ?, 'bb', 7, 'active')",
+			    DB_ARGS(db_int(ids[i]), db_int(ids[i])), NULL),
+		    ERR_OK);
+	}
+	round_of(f, f->jobs);
+	assert_int_equal(
+	    pool_set_state(f->pool, GROUP_ID, ids, ARRAY_LEN(ids), KEY_DISABLED, &changed), ERR_OK);
+	assert_int_equal(changed, ARRAY_LEN(ids));
+	f->sandbox->conf.server_graceful_shutdown_timeout_s = 0;
+	jobs_last(f->jobs);
+	assert_int_equal(
+	    sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE status = 'disabled'"), 1000);
+	once(f);
+	assert_int_equal(
+	    sandbox_int(f->db, "SELECT COUNT(*) FROM api_keys WHERE status = 'disabled'"), 2500);
+}
+
 static void
 test_database_away(void **state)
 {
@@ -424,6 +455,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_one_holder, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_one_connection_a_node, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slave, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_the_end_writes_back_for_a_while, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_database_away, setup, teardown),
 	};
 
