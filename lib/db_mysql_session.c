@@ -163,11 +163,12 @@ set_collation(struct mysql *m)
 static enum err
 set_up_session(struct mysql *m)
 {
-	enum err e = my_command(m, "SET sql_mode = " MODE
-				   ", time_zone = '+00:00', innodb_lock_wait_timeout = 10, "
-				   "net_write_timeout = 600, autocommit = 1");
+	enum err e;
 
 	m->is_mariadb = strstr(m->lib->mysql_get_server_info(m->handle), "MariaDB") != NULL;
+	e = my_command(m, "SET sql_mode = " MODE
+			  ", time_zone = '+00:00', innodb_lock_wait_timeout = 10, "
+			  "net_write_timeout = 600, autocommit = 1");
 	if (e == ERR_OK && m->dsn.collation != NULL)
 		e = set_collation(m);
 	if (e == ERR_OK)

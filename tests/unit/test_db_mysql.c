@@ -11,6 +11,10 @@
 
 #include "lib/sql_text.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -333,6 +337,85 @@ test_lost_connection(void **state)
 	db_close(locking);
 }
 
+/* --- between us and the server: cuts the connection at the first command --- */
+
+struct cutter {
+	pthread_t thread;
+	int listener;
+	char server[108];
+};
+
+static int
+unix_socket(const char *path, struct sockaddr_un *ret)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "%s", path);
+	return fd;
+}
+
+/* One side's bytes to the other; false: it is over, or a command begins. */
+static bool
+pass_on(int from, int to)
+{
+	unsigned char bytes[4096];
+	ssize_t n = read(from, bytes, sizeof(bytes));
+	bool is_command = n > 4 && bytes[3] == 0 && bytes[4] == 3; /* COM_QUERY */
+
+	return n > 0 && !is_command && write(to, bytes, (size_t)n) == n;
+}
+
+static void *
+cut(void *arg)
+{
+	const struct cutter *c = arg;
+	struct sockaddr_un at;
+	int server = unix_socket(c->server, &at);
+	int client = accept(c->listener, NULL, NULL);
+	struct pollfd p[2] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
+	bool goes_on = connect(server, (struct sockaddr *)&at, sizeof(at)) == 0;
+
+	while (goes_on && poll(p, 2, -1) > 0)
+		goes_on = p[1].revents != 0 ? pass_on(server, client) : pass_on(client, server);
+	close(client);
+	close(server);
+	return NULL;
+}
+
+/* The server ends, or what stands before it, just after it let us in. */
+static void
+test_lost_while_the_session_is_made(void **state)
+{
+	char *dsn;
+	struct errinfo info = {""};
+	struct cutter c = {.listener = -1};
+	AUTO_FREE char *path = NULL;
+	struct sockaddr_un at;
+	struct db *db = NULL;
+	struct str rest;
+	struct str server;
+
+	(void)state;
+	need_server();
+	dsn = box->conf.database_dsn;
+	rest = str_of(strchr(dsn, '(') + 1);
+	assert_true(str_split(&rest, ')', &server));
+	(void)snprintf(c.server, sizeof(c.server), STR_FMT, STR_ARG(server));
+	path = xasprintf("%s/cut", box->dir);
+	c.listener = unix_socket(path, &at);
+	assert_int_equal(bind(c.listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(c.listener, 1), 0);
+	assert_int_equal(pthread_create(&c.thread, NULL, cut, &c), 0);
+	box->conf.database_dsn = xasprintf("root@unix(%s)" STR_FMT, path, STR_ARG(rest));
+	assert_int_equal(db_open(&box->conf, &db, &info), ERR_DB_AWAY);
+	assert_int_equal(pthread_join(c.thread, NULL), 0);
+	free(box->conf.database_dsn);
+	box->conf.database_dsn = dsn;
+	close(c.listener);
+}
+
 static void
 test_refused(void **state)
 {
@@ -531,6 +614,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_deadlock, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_lost_connection, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_lost_while_the_session_is_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_migration_cut_off, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_take_over, setup, teardown),
