@@ -188,6 +188,7 @@ start(struct pgsql *p, const char *sql, bool returning, const struct db_arg *arg
 	for (bool again = false;; again = true) {
 		struct pgsql_cached *c = NULL;
 		PGresult *r = NULL;
+		bool stale;
 		enum err e = pgsql_ready(p);
 
 		if (e == ERR_OK)
@@ -200,10 +201,13 @@ start(struct pgsql *p, const char *sql, bool returning, const struct db_arg *arg
 			*ret = r;
 			return ERR_OK;
 		}
-		if (!again && !p->base.in_transaction && is_stale(r)) {
+		stale = is_stale(r);
+		/* The transaction in which this happens is over; the next one shall do. */
+		if (stale)
+			pgsql_forget_statements(p);
+		if (stale && !again && !p->base.in_transaction) {
 			libpq.PQclear(r);
 			pass_over(p);
-			pgsql_forget_statements(p);
 			continue;
 		}
 		e = pgsql_settled(p, r);

@@ -371,6 +371,16 @@ test_statements(void **state)
 	assert_int_equal(sandbox_int(db, "SELECT max(n) FROM t"), 100);
 	sandbox_exec(db, "ALTER TABLE t ALTER COLUMN n TYPE text");
 	expect_text(db, "SELECT max(n) FROM t", "99");
+	/* Likewise in a transaction, which cannot go on: the next one can. */
+	assert_int_equal(sandbox_int(db, "SELECT count(*) FROM t"), 200);
+	sandbox_exec(db, "DEALLOCATE ALL");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(db_begin(db), ERR_OK);
+		e = db_query(db, "SELECT count(*) FROM t", DB_NO_ARGS, &rows);
+		assert_int_equal(e, i == 0 ? ERR_DB : ERR_OK);
+		db_rows_done(rows);
+		db_rollback(db);
+	}
 	/* An error behind the first row. */
 	e = db_query(db, "SELECT 1 / (3 - i) FROM generate_series(1, 5) i", DB_NO_ARGS, &rows);
 	while (e == ERR_OK && db_next(rows, &e))
