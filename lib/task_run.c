@@ -153,16 +153,22 @@ fail_task(struct task_runner *r, const struct task_row *t, enum err e, const str
 	}
 }
 
-/* How far it is now. */
+/* How far it is now. ERR_TASK: as far already, so that this counts no second time. Somebody
+ * held the lease before us, or the answer to our own commit was lost. */
 static enum err
 add_progress(struct db *db, int64_t id, size_t processed, size_t good, int64_t position)
 {
-	return db_exec(db,
-		       "UPDATE gptl_tasks SET state = 'running', started_at = COALESCE(started_at, "
-		       "?), processed = processed + ?, good = good + ?, position = ? WHERE id = ?",
-		       DB_ARGS(db_time(clock_wall_us()), db_int((int64_t)processed),
-			       db_int((int64_t)good), db_int(position), db_int(id)),
-		       NULL);
+	int64_t changed = 0;
+	enum err e =
+	    db_exec(db,
+		    "UPDATE gptl_tasks SET state = 'running', started_at = COALESCE(started_at, "
+		    "?), processed = processed + ?, good = good + ?, position = ? WHERE id = ? AND "
+		    "position < ?",
+		    DB_ARGS(db_time(clock_wall_us()), db_int((int64_t)processed),
+			    db_int((int64_t)good), db_int(position), db_int(id), db_int(position)),
+		    &changed);
+
+	return e == ERR_OK && changed == 0 ? ERR_TASK : e;
 }
 
 /* --- imports and deletions --- */
@@ -239,7 +245,6 @@ do_portion(struct task_runner *r, const struct task_row *t, struct arena *arena,
 {
 	struct portion p;
 	size_t good = 0;
-	int64_t gone = 0;
 
 	enum err e = next_portion(r, t->id, arena, &p);
 	*ret_left = e == ERR_OK && p.part > 0;
@@ -253,9 +258,8 @@ do_portion(struct task_runner *r, const struct task_row *t, struct arena *arena,
 		e = add_progress(r->db, t->id, p.n, good, p.part);
 	if (e == ERR_OK)
 		e = db_exec(r->db, "DELETE FROM gptl_task_input WHERE task_id = ? AND part = ?",
-			    DB_ARGS(db_int(t->id), db_int(p.part)), &gone);
-	/* Somebody who held the lease before us has done it meanwhile. */
-	return e == ERR_OK && gone != 1 ? ERR_TASK : e;
+			    DB_ARGS(db_int(t->id), db_int(p.part)), NULL);
+	return e;
 }
 
 static enum err
@@ -363,6 +367,10 @@ next_batch(struct task_runner *r, const struct task_row *t, struct validation *v
 
 	if (v->n > 0)
 		e = put_batch(r, v);
+	if (e == ERR_TASK) { /* begun anew where the DB is */
+		validation_free(r, v);
+		return ERR_OK;
+	}
 	if (e != ERR_OK)
 		return e;
 	arena_done(&v->arena);

@@ -356,6 +356,32 @@ test_validation(void **state)
 	assert_int_equal(in_pool(f, 1, KEY_ACTIVE), 130);
 }
 
+/* For a moment two may think that they hold the lease: whoever writes a batch down first
+ * has done it, and each key counts once. */
+static void
+test_two_validate_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct task_runner *mine = f->runner;
+	struct task_runner *other = task_runner_new(&f->sandbox->conf, f->pool, f->db, f->crypt);
+	struct task_row t;
+	bool more = true;
+
+	assert_int_equal(add(f, 1, TASK_IMPORT, make_keys(f, 130, 1), &t), ERR_OK);
+	while (turn(f))
+		;
+	httpmock_answer(f->mock, 401, "{\"error\":{\"message\":\"no\"}}");
+	assert_int_equal(task_add_validation(f->db, 1, STR(""), &f->arena, &t, &f->info), ERR_OK);
+	for (int i = 0; more; i++) {
+		f->runner = i % 2 == 0 ? mine : other;
+		more = turn(f);
+	}
+	assert_task(f, t.id, "done", 130, 0);
+	assert_causes(f, t.id, "[status 401] no", 130);
+	task_runner_free(other);
+	f->runner = mine;
+}
+
 int
 main(void)
 {
@@ -366,6 +392,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_cancel_and_failure, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_validation_of_a_group_just_made, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_validation, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_two_validate_at_once, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
