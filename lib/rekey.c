@@ -389,6 +389,10 @@ swap_tasks(struct rekey *r)
 	while ((e = next_part(r, &at, &stored)) == ERR_OK) {
 		buf_clear(&plain);
 		buf_clear(&anew);
+		/* By an earlier run: what is not encrypted "opens" always. */
+		if (!crypt_is_identity(r->to) &&
+		    crypt_decrypt(r->to, buf_view(&stored), &plain) == ERR_OK)
+			continue;
 		/* One that does not open fails its task, not this. */
 		if (crypt_decrypt(r->from, buf_view(&stored), &plain) != ERR_OK)
 			continue;
@@ -486,7 +490,8 @@ run_locked(struct rekey *r, struct errinfo *info)
 		e = settle(r, info);
 	if (e == ERR_OK)
 		e = check_keys(r, &count, info);
-	if (e == ERR_OK && count.n[REKEY_OLD] > 0) {
+	/* Of no key nobody can tell; an import may wait all the same. */
+	if (e == ERR_OK && (count.n[REKEY_OLD] > 0 || count.total == 0)) {
 		e = refused(r, copy_keys(r, &count), info);
 		if (e == ERR_OK)
 			e = verify_copy(r, &count, info);

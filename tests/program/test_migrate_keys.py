@@ -193,6 +193,23 @@ def test_a_waiting_import_is_stored_anew_too(start_gateway):
     many.check(NEW)
 
 
+@pytest.mark.parametrize("way", [
+    "enable", pytest.param("disable", marks=pytest.mark.scale),
+    pytest.param("change", marks=pytest.mark.scale)])
+def test_a_waiting_import_is_all_that_is_stored(start_gateway, way):
+    old, new = WAYS[way]
+    many = Many(start_gateway, old, keys=1, rows=0)
+    assert many.run("keys", "delete", "many", "--all", "--yes").returncode == 0
+    many.keys = [f"sk-many-late-{n}" for n in range(50)]
+    done = many.run("import", "many", "--background", input="\n".join(many.keys))
+    assert done.returncode == 0 and "under way" in done.stdout
+    for _ in range(2):
+        assert many.run("migrate-keys", *arguments(way)).returncode == 0
+    many.gateway.set_environment(ENCRYPTION_KEY=new)
+    assert many.run("jobs", "--once").returncode == 0
+    many.check(new)
+
+
 def test_the_gateway_goes_on_with_the_new_key(start_gateway, provider):
     """Through the pool, and with what was known of keys."""
     gateway = start_gateway(workers=1, ENCRYPTION_KEY=OLD, TEST_OLD=OLD, TEST_NEW=NEW)
