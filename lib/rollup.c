@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Log rows to sums, and sums to the DB. Sums are kept in a list that is sorted and
- * merged when it is written or has grown; they are written in order of the table's
- * key, as every writer does, so that two nodes do not lock each other out.
+ * merged when it is written or has grown. All that is written comes at the end and in
+ * order of its table's key, as every writer does, so that two nodes do not lock each
+ * other out.
  */
 #include "lib/rollup.h"
 #include "lib/clock.h"
@@ -41,6 +42,7 @@ struct known {
 	int64_t group_id;
 	struct str *items;
 	size_t n;
+	size_t stored; /* of those: the DB has them; what comes after them is new */
 	size_t max;
 };
 
@@ -150,6 +152,7 @@ load_known(struct rollup *r, struct db *db, struct known *k)
 	while (e == ERR_OK && db_next(rows, &e))
 		if (k->n < k->max)
 			k->items[k->n++] = arena_str(&r->arena, db_col_text(rows, 0));
+	k->stored = k->n;
 	db_rows_done(rows);
 	return e;
 }
@@ -179,23 +182,6 @@ find_known(struct rollup *r, struct db *db, int64_t day, enum rollup_kind kind, 
 	return ERR_OK;
 }
 
-static enum err
-make_known(struct rollup *r, struct db *db, struct known *k, struct str item)
-{
-	static const struct sql insert = {
-	    .sqlite = "INSERT INTO gptl_rollup_items (day, kind, group_id, item) "
-		      "VALUES (?, ?, ?, ?) ON CONFLICT (day, kind, group_id, item) DO NOTHING",
-	    .mysql = "INSERT INTO gptl_rollup_items (day, kind, group_id, item) "
-		     "VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE day = day",
-	};
-
-	k->items[k->n++] = arena_str(&r->arena, item);
-	return db_exec(
-	    db, db_pick(db, &insert),
-	    DB_ARGS(db_int(k->day), db_int((int64_t)k->kind), db_int(k->group_id), db_text(item)),
-	    NULL);
-}
-
 /* *item becomes the one that it is counted under; it lives as long as the sums. */
 static enum err
 settle_item(struct rollup *r, struct db *db, int64_t day, enum rollup_kind kind, int64_t group_id,
@@ -215,8 +201,58 @@ settle_item(struct rollup *r, struct db *db, int64_t day, enum rollup_kind kind,
 		*item = STR(ROLLUP_OTHER);
 		return ERR_OK;
 	}
-	e = make_known(r, db, k, *item);
-	*item = k->items[k->n - 1];
+	*item = k->items[k->n++] = arena_str(&r->arena, *item);
+	return ERR_OK;
+}
+
+static int
+by_known(const void *a, const void *b)
+{
+	const struct known *x = a;
+	const struct known *y = b;
+
+	if (x->day != y->day)
+		return x->day < y->day ? -1 : 1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return x->group_id < y->group_id ? -1 : x->group_id > y->group_id;
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return str_compare(*(const struct str *)a, *(const struct str *)b);
+}
+
+static enum err
+write_new(struct db *db, struct known *k)
+{
+	static const struct sql insert = {
+	    .sqlite = "INSERT INTO gptl_rollup_items (day, kind, group_id, item) "
+		      "VALUES (?, ?, ?, ?) ON CONFLICT (day, kind, group_id, item) DO NOTHING",
+	    .mysql = "INSERT INTO gptl_rollup_items (day, kind, group_id, item) "
+		     "VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE day = day",
+	};
+	enum err e = ERR_OK;
+
+	qsort(k->items + k->stored, k->n - k->stored, sizeof(*k->items), by_text);
+	for (; k->stored < k->n && e == ERR_OK; k->stored++)
+		e = db_exec(db, db_pick(db, &insert),
+			    DB_ARGS(db_int(k->day), db_int((int64_t)k->kind), db_int(k->group_id),
+				    db_text(k->items[k->stored])),
+			    NULL);
+	return e;
+}
+
+static enum err
+write_items(struct rollup *r, struct db *db)
+{
+	enum err e = ERR_OK;
+
+	if (r->n_known > 1)
+		qsort(r->known, r->n_known, sizeof(*r->known), by_known);
+	for (size_t i = 0; i < r->n_known && e == ERR_OK; i++)
+		e = write_new(db, &r->known[i]);
 	return e;
 }
 
@@ -422,7 +458,7 @@ rollup_write(struct rollup *r, struct db *db)
 	static const struct sql many = {.sqlite = INSERT MANY ON_CONFLICT,
 					.mysql = INSERT MANY ON_DUPLICATE};
 	struct db_arg args[ROWS_AT_ONCE * COLUMNS];
-	enum err e = ERR_OK;
+	enum err e = write_items(r, db);
 
 	merge(r);
 	for (size_t i = 0; i < r->n && e == ERR_OK;) {

@@ -213,6 +213,46 @@ test_items_beyond_the_limit_share_one(void **state)
 	db_close(db);
 }
 
+static void
+add_model(struct rollup *r, struct db *db, const char *model)
+{
+	struct logrow row = sample(8);
+
+	row.model = str_of(model);
+	assert_int_equal(rollup_add(r, db, &row), ERR_OK);
+}
+
+/* Two nodes that see the same new models, in another order: neither holds what the other
+ * waits for. SQLite has one writer. */
+static void
+test_new_items_lock_nobody_out(void **state)
+{
+	struct db *a = sandbox_db(*state);
+	struct db *b = sandbox_db(*state);
+	struct rollup *of_a = rollup_new();
+	struct rollup *of_b = rollup_new();
+
+	if (db_dialect(a) != DB_SQLITE) {
+		assert_int_equal(db_begin(a), ERR_OK);
+		assert_int_equal(db_begin(b), ERR_OK);
+		add_model(of_a, a, "one");
+		add_model(of_b, b, "two");
+		add_model(of_a, a, "two");
+		add_model(of_b, b, "one");
+		assert_int_equal(rollup_write(of_a, a), ERR_OK);
+		assert_int_equal(db_commit(a), ERR_OK);
+		assert_int_equal(rollup_write(of_b, b), ERR_OK);
+		assert_int_equal(db_commit(b), ERR_OK);
+		assert_int_equal(sandbox_int(a, "SELECT COUNT(*) FROM gptl_rollup_items "
+						"WHERE item IN ('=one', '=two')"),
+				 2);
+	}
+	rollup_free(of_a);
+	rollup_free(of_b);
+	db_close(a);
+	db_close(b);
+}
+
 /* --- rows of before --- */
 
 static void
@@ -305,6 +345,7 @@ main(void)
 	    cmocka_unit_test(test_percentile_of_many),
 	    cmocka_unit_test_setup_teardown(test_sums_agree_with_the_rows, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_items_beyond_the_limit_share_one, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_new_items_lock_nobody_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rows_of_before_are_added_once, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_old_sums_go, setup, teardown),
 	};
