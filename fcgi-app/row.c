@@ -69,7 +69,7 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 	    .time_us = clock_wall_us(),
 	    .group_id = g->id,
 	    .group_name = g->name,
-	    .model = x->model,
+	    .model = redacted(x, x->model, LIMIT_LOG_MODEL),
 	    .is_success = status < 400 && strcmp(end, "complete") == 0,
 	    .source_ip = x->client_ip,
 	    .status = status,
@@ -93,7 +93,8 @@ row_hold(struct exchange *x, int status, const char *end, struct str error)
 		row->parent_name = x->named->name;
 	}
 	if (g->opt.log_bodies) {
-		row->user_agent = cgi_var(x->req->envp, "HTTP_USER_AGENT");
+		row->user_agent =
+		    redacted(x, cgi_var(x->req->envp, "HTTP_USER_AGENT"), LIMIT_LOG_USER_AGENT);
 		row->request_body = redacted(x, x->body_for_row, LIMIT_LOG_REQUEST_BODY);
 	}
 	fill_try(x, row);
@@ -109,7 +110,6 @@ row_keep(struct exchange *x)
 		return;
 	row->group_name = arena_str(x->arena, row->group_name);
 	row->parent_name = arena_str(x->arena, row->parent_name);
-	row->model = arena_str(x->arena, row->model);
 }
 
 void

@@ -78,7 +78,8 @@ def provoked(start_gateway, provider):
         for what in odd:
             provider.on(what)
             ask(group)
-            path, _ = gateway.body_for(group)
+            path, misplaced = gateway.body_for(group, model=CLIENT)
+            ask(group, key=CLIENT, json=misplaced, headers={"User-Agent": f"app/{CLIENT}"})
             quoted = urllib.parse.quote(CLIENT, safe="")
             ask(group, path=f"{path}?key={quoted}", headers={"Authorization": None})
             ask(group, key=CLIENT)
