@@ -35,7 +35,7 @@ struct gate_slot {
 
 struct gate {
 	int fd;
-	int slot;
+	int slot; /* -1: none yet */
 	int64_t max;
 	struct gate_header *header;
 	struct gate_slot *slots;
@@ -108,7 +108,7 @@ gate_open(const struct conf *conf, struct gate **ret, struct errinfo *info)
 	struct gate *g = xcalloc(1, sizeof(*g));
 	enum err e;
 
-	g->fd = -1;
+	g->fd = g->slot = -1;
 	g->max = conf->max_concurrent_requests;
 	e = map_file(g, path, info);
 	if (e == ERR_OK && !take_slot(g))
@@ -129,10 +129,10 @@ gate_close(struct gate *g)
 {
 	if (g == NULL)
 		return;
-	if (g->header != NULL) {
+	if (g->slot >= 0)
 		reclaim(g, g->slot);
+	if (g->header != NULL)
 		munmap(g->header, GATE_BYTES);
-	}
 	if (g->fd >= 0)
 		close(g->fd);
 	free(g);

@@ -6,11 +6,13 @@
 #include "lib/gate.h"
 
 #include "lib/clock.h"
+#include "lib/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +117,31 @@ test_a_dead_process_gives_its_count_back(void **state)
 	gate_close(a);
 }
 
+/* One too many is refused, and takes nothing from the others. */
+static void
+test_as_many_processes_as_there_may_be(void **state)
+{
+	struct gate *all[LIMIT_PROCESSES];
+	struct gate *more = NULL;
+	struct rlimit limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (int i = 0; i < LIMIT_PROCESSES; i++)
+		all[i] = open_gate();
+	assert_true(gate_enter(all[0]));
+	assert_int_equal(gate_open(&conf, &more, NULL), ERR_BUSY);
+	assert_node(LIMIT_PROCESSES, 1);
+	gate_leave(all[0]);
+	for (int i = 0; i < MAX_UNDER_WAY; i++)
+		assert_true(gate_enter(all[1]));
+	assert_false(gate_enter(all[1]));
+	for (int i = 0; i < LIMIT_PROCESSES; i++)
+		gate_close(all[i]);
+}
+
 static void
 test_what_others_see(void **state)
 {
@@ -141,6 +168,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_the_bound_is_over_all_processes),
 	    TEST(test_a_dead_process_gives_its_count_back),
+	    TEST(test_as_many_processes_as_there_may_be),
 	    TEST(test_what_others_see),
 	};
 
