@@ -19,7 +19,9 @@
 
 /* Where the slots begin: the header has a page of its own. */
 #define GATE_SLOTS_AT 4096
-#define GATE_MAGIC    0x6761746531ULL /* "gate1" */
+/* The byte that who opens it has locked. */
+#define GATE_OPENING_AT (GATE_SLOTS_AT - 1)
+#define GATE_MAGIC      0x6761746531ULL /* "gate1" */
 
 struct gate_header {
 	_Atomic uint64_t magic;
@@ -101,6 +103,43 @@ map_file(struct gate *g, const char *path, struct errinfo *info)
 	return ERR_OK;
 }
 
+/* The first slot from `from` on that a living process holds; -1: there is none. */
+static int
+next_held(int fd, int from)
+{
+	struct flock lock = {
+	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = GATE_SLOTS_AT + from};
+
+	if (from >= LIMIT_PROCESSES || fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+		return -1;
+	return MAX((int)lock.l_start - GATE_SLOTS_AT, from);
+}
+
+/* One process opens at a time. Who is the only one then begins at zero: a process that was
+ * killed between its own count and the node's has left the latter wrong. */
+static enum err
+enter_node(struct gate *g, const char *path, struct errinfo *info)
+{
+	struct flock opening = {
+	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = GATE_OPENING_AT, .l_len = 1};
+	enum err e = ERR_OK;
+
+	if (fcntl(g->fd, F_OFD_SETLKW, &opening) != 0)
+		return err_set(info, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+	if (take_slot(g)) {
+		gate_tend(g);
+		if (next_held(g->fd, 0) < 0)
+			atomic_store(&g->header->total, 0);
+		atomic_store(&g->header->magic, GATE_MAGIC);
+	} else {
+		e = err_set(info, ERR_BUSY, "%s: %d processes serve here already", path,
+			    LIMIT_PROCESSES);
+	}
+	opening.l_type = F_UNLCK;
+	(void)fcntl(g->fd, F_OFD_SETLK, &opening);
+	return e;
+}
+
 enum err
 gate_open(const struct conf *conf, struct gate **ret, struct errinfo *info)
 {
@@ -111,15 +150,12 @@ gate_open(const struct conf *conf, struct gate **ret, struct errinfo *info)
 	g->fd = g->slot = -1;
 	g->max = conf->max_concurrent_requests;
 	e = map_file(g, path, info);
-	if (e == ERR_OK && !take_slot(g))
-		e = err_set(info, ERR_BUSY, "%s: %d processes serve here already", path,
-			    LIMIT_PROCESSES);
+	if (e == ERR_OK)
+		e = enter_node(g, path, info);
 	if (e != ERR_OK) {
 		gate_close(g);
 		return e;
 	}
-	atomic_store(&g->header->magic, GATE_MAGIC);
-	gate_tend(g);
 	*ret = g;
 	return ERR_OK;
 }
@@ -173,18 +209,6 @@ gate_tend(struct gate *g)
 			(void)lock_slot(g->fd, i, F_UNLCK);
 		}
 	}
-}
-
-/* The first slot from `from` on that a living process holds; -1: there is none. */
-static int
-next_held(int fd, int from)
-{
-	struct flock lock = {
-	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = GATE_SLOTS_AT + from};
-
-	if (from >= LIMIT_PROCESSES || fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-		return -1;
-	return MAX((int)lock.l_start - GATE_SLOTS_AT, from);
 }
 
 void

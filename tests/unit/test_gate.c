@@ -117,6 +117,33 @@ test_a_dead_process_gives_its_count_back(void **state)
 	gate_close(a);
 }
 
+/* Killed between the two counts that an exchange has, its own process's and the node's. */
+static void
+test_what_a_killed_process_left_half_counted(void **state)
+{
+	const int64_t total = MAX_UNDER_WAY;
+	char path[80];
+	struct gate *g = open_gate();
+	FILE *file;
+
+	(void)state;
+	gate_close(g);
+	(void)snprintf(path, sizeof(path), "%s/run/gate", dir);
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, sizeof(uint64_t), SEEK_SET), 0);
+	assert_int_equal(fwrite(&total, sizeof(total), 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+	g = open_gate();
+	for (int i = 0; i < MAX_UNDER_WAY; i++)
+		assert_true(gate_enter(g));
+	assert_false(gate_enter(g));
+	/* Who comes later leaves alone what is under way. */
+	gate_close(open_gate());
+	assert_false(gate_enter(g));
+	gate_close(g);
+}
+
 /* One too many is refused, and takes nothing from the others. */
 static void
 test_as_many_processes_as_there_may_be(void **state)
@@ -168,6 +195,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_the_bound_is_over_all_processes),
 	    TEST(test_a_dead_process_gives_its_count_back),
+	    TEST(test_what_a_killed_process_left_half_counted),
 	    TEST(test_as_many_processes_as_there_may_be),
 	    TEST(test_what_others_see),
 	};
