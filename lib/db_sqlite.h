@@ -49,9 +49,7 @@ bool sqlite_is_there(const struct conf *conf);
 void sqlite_close(struct db *db);
 void sqlite_settle(struct db *db);
 
-/* What an SQLite code means. */
-enum err sqlite_err_of(int code);
-/* The same, and keeps SQLite's words. */
+/* What an SQLite code means; keeps SQLite's words. */
 enum err sqlite_failed(struct sqlite *s, int code);
 /* Before a transaction: opens the file again where it was removed or replaced. */
 enum err sqlite_take_file_again(struct sqlite *s);

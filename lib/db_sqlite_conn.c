@@ -22,8 +22,8 @@
 
 /* --- errors --- */
 
-enum err
-sqlite_err_of(int code)
+static enum err
+err_of(int code)
 {
 	switch (code) {
 	case SQLITE_CONSTRAINT_UNIQUE:
@@ -50,7 +50,7 @@ sqlite_err_of(int code)
 enum err
 sqlite_failed(struct sqlite *s, int code)
 {
-	return db_failed(&s->base, sqlite_err_of(code), "%s", sqlite3_errmsg(s->handle));
+	return db_failed(&s->base, err_of(code), "%s", sqlite3_errmsg(s->handle));
 }
 
 /* --- opening --- */
@@ -205,7 +205,7 @@ open_failed(struct sqlite *s, int code, struct errinfo *info)
 		    "DATABASE_DSN: %s cannot be written: this user needs the file and its folder",
 		    s->path);
 	default:
-		return err_set(info, sqlite_err_of(code), "DATABASE_DSN: %s: %s", s->path,
+		return err_set(info, err_of(code), "DATABASE_DSN: %s: %s", s->path,
 			       sqlite3_errmsg(s->handle));
 	}
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The lease. Its end is wall time of the holder's machine, so clocks that differ
- * must not matter: a contender waits MARGIN longer than the row says, and when the
- * row has not changed for that long by its own monotonic clock it does not mind
- * what the row says at all. The holder for its part stops MARGIN early.
+ * The lease. Its end is wall time of the holder's machine, and clocks differ: a
+ * contender waits MARGIN longer than the row says, and when the row has not changed
+ * for that long by its own monotonic clock it does not mind what the row says at all.
+ * The holder for its part stops MARGIN early. A contender whose clock is ahead by more
+ * than both takes the lease from a living holder, who finds out when he renews it: so
+ * what the holder does must bear two of them for that long.
  *
  * Read without a lock first; taken in a transaction that reads again.
  */

@@ -167,8 +167,6 @@ void rpool_loop_say(struct redis_loop *l, enum script script, struct buf *cmd, i
 /* The same in the way that suits the calling thread; outside the loop it waits. */
 void rpool_say(struct pool_redis *p, enum script script, struct buf *cmd, int type, loop_fn fn,
 	       void *arg);
-/* Asks whether the pool is whole, to end the time away; again while it is not. */
-void rpool_loop_probe(struct redis_loop *l);
 /* Reads what has come about the version, without waiting for anything. */
 void rpool_loop_listen(struct redis_loop *l);
 /* What was said so far leaves now, as far as the socket takes it. Calls nobody back. */

@@ -331,8 +331,9 @@ on_probe(void *arg, enum err e, const redisReply *r)
 		rpool_away_end(l->p->away);
 }
 
-void
-rpool_loop_probe(struct redis_loop *l)
+/* Asks whether the pool is whole, to end the time away; again while it is not. */
+static void
+probe(struct redis_loop *l)
 {
 	struct buf cmd;
 
@@ -385,7 +386,7 @@ on_tick(evutil_socket_t fd UNUSED, short what UNUSED, void *arg)
 		drop(&l->commands);
 	connect_all(l);
 	ask_version(l);
-	rpool_loop_probe(l);
+	probe(l);
 	rpool_away_tick(l->p->away);
 }
 

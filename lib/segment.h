@@ -55,8 +55,8 @@ struct segment_reader {
 	int fd;
 	bool finished;
 	int64_t next;    /* in the file: behind what segment_read() returned */
-	char *window;    /* bytes of the file, ending `window_end` */
-	struct str rest; /* of the window, not yet returned */
+	char *window;    /* bytes of the file, the reader's own */
+	struct str rest; /* of the window, not yet returned: stands at `next` */
 };
 /* From byte `position` on (0: the start). ERR_NOT_FOUND: there is no such segment
  * any more. ERR_CONF: not a segment, or one of a format that this version does not

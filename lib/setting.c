@@ -179,13 +179,14 @@ setting_parse(enum setting id, struct str text, union setting_value *ret, struct
 	return parse(id, text, false, ret, info);
 }
 
-enum err
-setting_read(enum setting id, struct str text, union setting_value *ret, struct errinfo *info)
+/* Of what stands in the database already (setting.h). */
+static enum err
+parse_stored(enum setting id, struct str text, union setting_value *ret, struct errinfo *info)
 {
 	return parse(id, text, true, ret, info);
 }
 
-/* A value of JSON as the text that setting_read() takes; false: of a wrong type. */
+/* A value of JSON as the text that parse_stored() takes; false: of a wrong type. */
 static bool
 json_to_text(enum setting id, struct json_object *value, struct buf *ret)
 {
@@ -222,7 +223,7 @@ setting_read_json(enum setting id, struct json_object *value, union setting_valu
 
 	buf_init(&text, LIMIT_SETTING_TEXT);
 	if (json_to_text(id, value, &text))
-		e = setting_read(id, buf_view(&text), ret, info);
+		e = parse_stored(id, buf_view(&text), ret, info);
 	else
 		e = refuse(info, id, "the value is of a wrong type");
 	buf_done(&text);
@@ -272,7 +273,7 @@ load_row(struct settings *s, struct str key, struct str text, struct str *ret_ba
 
 	if (!setting_find(key, &id))
 		return;
-	if (setting_read(id, text, &v, NULL) == ERR_OK) {
+	if (parse_stored(id, text, &v, NULL) == ERR_OK) {
 		setting_value_done(id, &s->v[id]);
 		s->v[id] = v;
 	} else if (ret_bad != NULL && ret_bad->n == 0) {

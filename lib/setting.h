@@ -94,14 +94,10 @@ union setting_value {
 enum err setting_parse(enum setting id, struct str text, union setting_value *ret,
 		       struct errinfo *info) MUST_CHECK;
 
-/* The same for a value that stands in the database already: GPT-Load 1.4 knew no
- * maximum, so a number above ours is held to it. */
-enum err setting_read(enum setting id, struct str text, union setting_value *ret,
-		      struct errinfo *info) MUST_CHECK;
-
 struct json_object;
-/* The same from JSON, as a group's config holds it; a value of another JSON type
- * is refused. */
+/* The same for a value that stands in the database already, in JSON as a group's config
+ * holds it: GPT-Load 1.4 knew no maximum, so a number above ours is held to it. A value
+ * of another JSON type is refused. */
 enum err setting_read_json(enum setting id, struct json_object *value, union setting_value *ret,
 			   struct errinfo *info) MUST_CHECK;
 /* Frees the string of a string setting. */
