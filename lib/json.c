@@ -201,14 +201,3 @@ json_get_bool(struct json_object *value, bool *ret)
 	*ret = json_object_get_boolean(value);
 	return true;
 }
-
-void
-json_write(struct buf *out, struct json_object *obj)
-{
-	size_t n;
-	const char *text = json_object_to_json_string_length(
-	    obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
-
-	check(text != NULL);
-	buf_add(out, text, n);
-}

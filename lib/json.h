@@ -32,7 +32,4 @@ bool json_get_text(struct json_object *value, struct str *ret);
 bool json_get_int(struct json_object *value, int64_t *ret);
 bool json_get_bool(struct json_object *value, bool *ret);
 
-/* Appends the compact text. */
-void json_write(struct buf *out, struct json_object *obj);
-
 #endif

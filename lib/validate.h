@@ -8,8 +8,6 @@
 #ifndef LIB_VALIDATE_H
 #define LIB_VALIDATE_H
 
-#include <stdatomic.h>
-
 #include "lib/conf.h"
 #include "lib/crypt.h"
 #include "lib/pool.h"
@@ -35,18 +33,5 @@ bool validator_take_checked(struct validator *v, int64_t *ret_group_id);
  * in vain, 0 for one that goes out now. The first three times after the validation
  * interval, then doubling up to a day; a little earlier by chance, never later. */
 int64_t validate_next_ms(const struct options *opt, uint32_t checks, int64_t now_ms);
-
-struct validate_result {
-	bool ok;
-	int status; /* of the answer; 0: there was none */
-};
-/* Tries one key now, with an upstream by chance and weight, and waits for it up to
- * key_validation_timeout_seconds, or until *stop (may be NULL). Changes no state:
- * that is pool_report()'s. When the key is not good, why is appended to *ret_error,
- * for people and without the key. ERR_VALIDATION: the group has no channel or no
- * upstream. ERR_CONF: its header rules cannot be applied. */
-enum err validate_key(const struct conf *conf, const struct group *g, struct str key,
-		      const atomic_bool *stop, struct validate_result *ret, struct buf *ret_error,
-		      struct errinfo *info) MUST_CHECK;
 
 #endif

@@ -137,31 +137,14 @@ test_reading(void **state)
 	assert_false(json_has(NULL, "z"));
 }
 
-static void
-test_writing(void **state)
-{
-	AUTO_JSON struct json_object *obj = NULL;
-	struct buf out;
-
-	(void)state;
-	buf_init(&out, 1024);
-	assert_int_equal(parse("{ \"a\" : [ 1 , 0.10 ], \"u\":\"http://x/\\u00e9\" }", &obj),
-			 ERR_OK);
-	json_write(&out, obj);
-	assert_string_equal(buf_text(&out), "{\"a\":[1,0.10],\"u\":\"http://x/é\"}");
-	buf_clear(&out);
-	json_write(&out, NULL);
-	assert_string_equal(buf_text(&out), "null");
-	buf_done(&out);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),
-	    cmocka_unit_test(test_depth),   cmocka_unit_test(test_reading),
-	    cmocka_unit_test(test_writing),
+	    cmocka_unit_test(test_accepts),
+	    cmocka_unit_test(test_refuses),
+	    cmocka_unit_test(test_depth),
+	    cmocka_unit_test(test_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  */
 #include "lib/validate.h"
 #include "lib/channel.h"
+#include "lib/probe.h"
 #include "lib/str.h"
 
 #include "tests/unit/httpmock.h"
@@ -70,18 +71,19 @@ teardown(void **state)
 }
 
 /* *why is to be freed. */
-static struct validate_result
-try_key(struct fixture *f, const char *key, const atomic_bool *stop, char **why)
+static struct probe_answer
+try_key(struct fixture *f, const char *key, char **why)
 {
-	struct validate_result result;
 	struct errinfo info = {""};
-	struct buf text;
+	struct probe_answer answer;
+	struct probe probe;
 
-	buf_init(&text, 8192);
-	if (validate_key(&f->conf, &f->group, str_of(key), stop, &result, &text, &info) != ERR_OK)
+	if (probe_init(&probe, &f->conf, &f->group, &f->upstream, str_of(key), &info) != ERR_OK)
 		fail_msg("%s", info.text);
-	*why = buf_take(&text, NULL);
-	return result;
+	probe_judge(&probe, curl_easy_perform(probe.easy), &answer);
+	*why = buf_take(&answer.why, NULL);
+	probe_done(&probe);
+	return answer;
 }
 
 static void
@@ -89,7 +91,7 @@ test_request(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_FREE char *why = NULL;
-	struct validate_result result = try_key(f, "sk-secret-key", NULL, &why);
+	struct probe_answer result = try_key(f, "sk-secret-key", &why);
 
 	assert_true(result.ok);
 	assert_int_equal(result.status, 200);
@@ -122,10 +124,10 @@ test_answers(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO_FREE char *why = NULL;
-		struct validate_result result;
+		struct probe_answer result;
 
 		httpmock_answer(f->mock, cases[i].status, cases[i].body);
-		result = try_key(f, "sk-secret-key", NULL, &why);
+		result = try_key(f, "sk-secret-key", &why);
 		assert_int_equal(result.ok, cases[i].ok);
 		assert_int_equal(result.status, cases[i].status);
 		assert_string_equal(why, cases[i].why);
@@ -136,27 +138,23 @@ static void
 test_no_answer(void **state)
 {
 	struct fixture *f = *state;
-	atomic_bool stop = true;
-	AUTO_FREE char *stopped = NULL;
 	AUTO_FREE char *late = NULL;
 	AUTO_FREE char *refused = NULL;
 	AUTO_FREE char *scheme = NULL;
-	struct validate_result result;
+	struct probe_answer result;
 
 	httpmock_answer(f->mock, 0, "");
-	result = try_key(f, "k", &stop, &stopped);
-	assert_false(result.ok);
 	f->group.opt.validation_timeout_s = 1;
-	result = try_key(f, "k", NULL, &late);
+	result = try_key(f, "k", &late);
 	assert_false(result.ok);
 	assert_int_equal(result.status, 0);
 	assert_non_null(strstr(late, "timed out"));
 	f->upstream.origin = STR("http://127.0.0.1:1");
-	result = try_key(f, "k", NULL, &refused);
+	result = try_key(f, "k", &refused);
 	assert_false(result.ok);
 	assert_true(refused[0] != '\0');
 	f->upstream.origin = STR("file://localhost");
-	result = try_key(f, "k", NULL, &scheme);
+	result = try_key(f, "k", &scheme);
 	assert_false(result.ok);
 	assert_int_equal(result.status, 0);
 }
@@ -171,10 +169,10 @@ test_proxy(void **state)
 
 	assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
 	assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:1", 1), 0);
-	assert_true(try_key(f, "k", NULL, &direct).ok);
+	assert_true(try_key(f, "k", &direct).ok);
 	f->group.opt.proxy_url = f->upstream.origin;
 	f->upstream.origin = STR("http://provider.invalid");
-	assert_true(try_key(f, "k", NULL, &through).ok);
+	assert_true(try_key(f, "k", &through).ok);
 	assert_non_null(strstr(f->mock->last, "POST http://provider.invalid/base/v1/check?"));
 	assert_int_equal(unsetenv("http_proxy") | unsetenv("ALL_PROXY"), 0);
 }
@@ -183,19 +181,13 @@ static void
 test_unusable(void **state)
 {
 	struct fixture *f = *state;
-	struct validate_result result;
 	struct errinfo info = {""};
-	struct buf why;
+	struct probe probe;
 
-	buf_init(&why, 1024);
 	f->rule.value = STR("a\nb");
-	assert_int_equal(validate_key(&f->conf, &f->group, STR("k"), NULL, &result, &why, &info),
+	assert_int_equal(probe_init(&probe, &f->conf, &f->group, &f->upstream, STR("k"), &info),
 			 ERR_CONF);
-	f->group.n_upstream_turns = 0;
-	assert_int_equal(validate_key(&f->conf, &f->group, STR("k"), NULL, &result, &why, &info),
-			 ERR_VALIDATION);
 	assert_int_equal(f->mock->requests, 0);
-	buf_done(&why);
 }
 
 static void
