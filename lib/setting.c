@@ -306,6 +306,22 @@ settings_load(struct db *db, struct settings *ret, struct str *ret_bad)
 	return ERR_OK;
 }
 
+enum err
+settings_there(struct db *db, bool ret[SETTING__MAX])
+{
+	struct db_rows *rows;
+	enum setting id;
+	enum err e;
+
+	memset(ret, 0, SETTING__MAX * sizeof(*ret));
+	for (e = db_query(db, "SELECT setting_key FROM system_settings", DB_NO_ARGS, &rows);
+	     e == ERR_OK && db_next(rows, &e);)
+		if (setting_find(db_col_text(rows, 0), &id))
+			ret[id] = true;
+	db_rows_done(rows);
+	return e;
+}
+
 void
 settings_done(struct settings *s)
 {

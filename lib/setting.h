@@ -111,6 +111,8 @@ struct settings {
 	union setting_value v[SETTING__MAX];
 };
 enum err settings_load(struct db *db, struct settings *ret, struct str *ret_bad) MUST_CHECK;
+/* Which of them have a row in the database. */
+enum err settings_there(struct db *db, bool ret[SETTING__MAX]) MUST_CHECK;
 void settings_done(struct settings *s);
 
 /* Status codes as a set, from the grammar "400-403, 429". */

@@ -203,16 +203,9 @@ count_rest(struct db *db, struct survey *s)
 static enum err
 find_settings(struct db *db, struct arena *arena, struct survey *s)
 {
-	bool there[SETTING__MAX] = {false};
-	struct db_rows *rows;
-	enum setting id;
-	enum err e;
+	bool there[SETTING__MAX];
+	enum err e = settings_there(db, there);
 
-	for (e = db_query(db, "SELECT setting_key FROM system_settings", DB_NO_ARGS, &rows);
-	     e == ERR_OK && db_next(rows, &e);)
-		if (setting_find(db_col_text(rows, 0), &id))
-			there[id] = true;
-	db_rows_done(rows);
 	for (int i = 0; i < SETTING__MAX && e == ERR_OK; i++)
 		if (!there[i])
 			name_list_add(&s->settings, arena,
