@@ -168,6 +168,17 @@ give_name(const char *part, const char *path, bool replace, struct errinfo *info
 	return err_set(info, errno == EEXIST ? ERR_DUPLICATE : ERR_IO, "%s: %m", path);
 }
 
+/* Whoever serves would go on in a file without a name. */
+static bool
+is_database_itself(const struct conf *conf, const char *path)
+{
+	struct stat database;
+	struct stat st;
+
+	return stat(conf->database_dsn, &database) == 0 && stat(path, &st) == 0 &&
+	       st.st_dev == database.st_dev && st.st_ino == database.st_ino;
+}
+
 enum err
 backup_make(const struct conf *conf, const char *path, bool replace, backup_progress_fn progress,
 	    void *arg, struct errinfo *info)
@@ -180,6 +191,8 @@ backup_make(const struct conf *conf, const char *path, bool replace, backup_prog
 		return err_set(info, ERR_CONF, "DATABASE_DSN: only SQLite is copied this way");
 	if (!replace && lstat(path, &st) == 0)
 		return err_set(info, ERR_DUPLICATE, "%s is there already", path);
+	if (is_database_itself(conf, path))
+		return err_set(info, ERR_DUPLICATE, "%s is the database itself", path);
 	e = copy_file(conf->database_dsn, part, progress, arg, info);
 	if (e == ERR_OK)
 		e = give_name(part, path, replace, info);

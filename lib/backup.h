@@ -15,7 +15,7 @@ typedef void (*backup_progress_fn)(void *arg, int64_t done, int64_t total);
 
 /* Copies the database of conf to `path`, as it is at one moment; what is copied is
  * checked before the file gets its name. ERR_DUPLICATE: there is a file, and not
- * `replace`. ERR_CONF: not SQLite. */
+ * `replace`, or it is the database. ERR_CONF: not SQLite. */
 enum err backup_make(const struct conf *conf, const char *path, bool replace,
 		     backup_progress_fn progress, void *arg, struct errinfo *info) MUST_CHECK;
 /* Replaces the contents of conf's database by those of the file, in one step: whoever is

@@ -392,6 +392,18 @@ def test_a_backup_under_traffic_is_of_one_moment(start_gateway, provider, tmp_pa
 
 
 @pytest.mark.only_on("sqlite", "a server has its own tools")
+def test_a_backup_does_not_replace_the_database_in_use(gateway, tmp_path):
+    database = gateway.data / "gpt-load.db"
+    before = database.stat().st_ino
+    (tmp_path / "other-name").symlink_to(database)
+    for name in (database, tmp_path / "other-name"):
+        done = gateway.command("backup", str(name), "--replace")
+        assert (done.returncode, "the database itself" in done.stderr) == (1, True)
+    assert database.stat().st_ino == before
+    assert not list(gateway.data.glob("*.part"))
+
+
+@pytest.mark.only_on("sqlite", "a server has its own tools")
 def test_a_backup_is_put_back_and_every_pool_notices(start_gateway, provider, tmp_path):
     gateway = start_gateway(workers=1)
     group = gateway.api.create_group(provider.origin, keys=["sk-before"])
