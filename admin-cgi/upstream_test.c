@@ -102,8 +102,6 @@ read_key(struct req *req, struct json_object *body, struct test *t)
 		e = read_stored_key(req, id, t);
 	if (e == ERR_OK)
 		e = optional_text(req, body, "test_model", &g->test_model);
-	if (e == ERR_OK)
-		e = optional_text(req, body, "validation_endpoint", &g->validation_endpoint);
 	if (e != ERR_OK)
 		return e;
 	for (size_t i = 0; i < t->key.n; i++)
@@ -116,6 +114,20 @@ read_key(struct req *req, struct json_object *body, struct test *t)
 	if (t->key.n > 0 && g->test_model.n == 0)
 		return err_set(&req->info, ERR_VALIDATION, "\"test_model\" is required");
 	return ERR_OK;
+}
+
+/* As it would be stored: any other text could lead to another host. */
+static enum err
+read_endpoint(struct req *req, struct json_object *body, struct group *g)
+{
+	const struct group_input in = {.info = &req->info};
+	struct group_row row = {0};
+
+	enum err e = optional_text(req, body, "validation_endpoint", &row.validation_endpoint);
+	if (e == ERR_OK)
+		e = group_check_endpoint(&in, &row);
+	g->validation_endpoint = row.validation_endpoint;
+	return e;
 }
 
 /* As they would be stored. */
@@ -202,6 +214,8 @@ read_test(struct req *req, struct test *t)
 	enum err e = req_json(req, &body);
 	if (e == ERR_OK)
 		e = read_target(req, body, t);
+	if (e == ERR_OK)
+		e = read_endpoint(req, body, &t->group);
 	if (e == ERR_OK)
 		e = read_rules(req, body, &t->group);
 	if (e == ERR_OK)

@@ -184,8 +184,8 @@ check_test_model(const struct group_input *in, struct group_row *row)
 	return e;
 }
 
-static enum err
-check_endpoint(const struct group_input *in, struct group_row *row)
+enum err
+group_check_endpoint(const struct group_input *in, struct group_row *row)
 {
 	struct str s = str_trim(row->validation_endpoint);
 	bool good = s.n == 0 || (s.p[0] == '/' && !str_contains(s, "://"));
@@ -225,7 +225,7 @@ check_target(const struct group_input *in, struct group_row *row)
 	enum err e = check_test_model(in, row);
 	if (e == ERR_OK)
 		e = group_check_upstreams(in, row);
-	return e == ERR_OK ? check_endpoint(in, row) : e;
+	return e == ERR_OK ? group_check_endpoint(in, row) : e;
 }
 
 /* The order is the original's: its page shows the first failure. */

@@ -27,6 +27,9 @@ struct group_input {
 enum err group_check_text(const struct group_input *in, const char *name, struct str *io,
 			  size_t max_chars, bool lines) MUST_CHECK;
 
+/* Trims row->validation_endpoint. */
+enum err group_check_endpoint(const struct group_input *in, struct group_row *row) MUST_CHECK;
+
 /* Each takes its member of the body, of the right type already, and sets its column
  * of the row; a member that is absent or null changes nothing. */
 enum err group_check_upstreams(const struct group_input *in, struct group_row *row) MUST_CHECK;

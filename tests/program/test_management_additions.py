@@ -309,6 +309,18 @@ def test_a_redirect_is_told_and_not_followed(api, provider, second_provider):
     assert not second_provider.keys and provider.keys == ["sk-x"]
 
 
+def test_a_stored_key_goes_nowhere_but_to_the_upstream_that_is_named(api, provider,
+                                                                     second_provider):
+    group = api.create_group(provider.origin, keys=["sk-stored"])
+    other = second_provider.origin.removeprefix("http://")
+    for path in (f"@{other}/v1", f"http://{other}/", "v1/chat", "/with blank"):
+        got = api.raw("POST", "/api/upstreams/test", {
+            "channel_type": "openai", "url": provider.origin, "test_model": "m",
+            "key_id": group.key("sk-stored")["id"], "validation_endpoint": path})
+        assert (got.status, got.json()["code"]) == (400, "VALIDATION_FAILED"), path
+    assert not second_provider.keys and not provider.keys
+
+
 @pytest.mark.parametrize("url, more, outcome", [
     ("http://no-such-host.invalid", {}, "dns_failed"),
     ("http://127.0.0.1:{closed}", {}, "connect_failed"),
