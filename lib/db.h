@@ -79,7 +79,14 @@ struct db_arg {
 #define db_bool(v)  ((struct db_arg){.type = DB_BOOL, .i = (v)})
 #define db_text(v)  ((struct db_arg){.type = DB_TEXT, .s = (v)})
 #define db_cstr(v)  ((struct db_arg){.type = DB_TEXT, .s = {(v), strlen(v)}})
-#define db_time(us) ((struct db_arg){.type = DB_TIME, .i = (us)})
+/* What every database can hold in every time zone: within the years 1 to 9999. */
+#define DB_TIME_FIRST (INT64_C(-62135510400) * 1000000)
+#define DB_TIME_LAST  (INT64_C(253402214400) * 1000000 - 1)
+static inline struct db_arg
+db_time(int64_t us)
+{
+	return (struct db_arg){.type = DB_TIME, .i = MIN(MAX(us, DB_TIME_FIRST), DB_TIME_LAST)};
+}
 /* The last two arguments of the calls below: DB_ARGS(db_int(1), db_cstr("x")). */
 #define DB_ARGS(...)                                                                               \
 	(const struct db_arg[]){__VA_ARGS__},                                                      \

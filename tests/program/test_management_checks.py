@@ -307,6 +307,8 @@ def test_13_each_filter(api, rows):
         ({"request_id": failed["request_id"]}, [retried, failed]),
         ({"start_time": retried["timestamp"]}, [retried, failed]),
         ({"end_time": good["timestamp"]}, [good]),
+        ({"start_time": "0001-01-01T00:00:00Z", "end_time": "9999-12-31T23:59:59Z"},
+         [good, retried, failed]),
         ({"is_success": "false", "request_type": "final", "status_code": "503"}, [failed]),
     ]
     for wanted, expected in filters:
