@@ -269,6 +269,9 @@
 	X("\"param_overrides\" has more than {} members", \
 	  "\"param_overrides\" 的成员超过 {1} 个", \
 	  "\"param_overrides\" のメンバーが {1} 個を超えています") \
+	X("\"param_overrides\" holds text that is no valid Unicode or NUL", \
+	  "\"param_overrides\" 含有 NUL 或不是有效 Unicode 的文本", \
+	  "\"param_overrides\" に NUL または有効な Unicode でない文字があります") \
 	X("\"param_overrides\" stands there twice", \
 	  "\"param_overrides\" 出现了两次", \
 	  "\"param_overrides\" が二度あります") \

@@ -120,12 +120,9 @@ group_check_text(const struct group_input *in, const char *name, struct str *io,
 {
 	struct str s = str_trim(*io);
 
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if ((c < ' ' || c == 0x7f) && !(lines && (c == '\n' || c == '\r' || c == '\t')))
-			return err_set(in->info, ERR_VALIDATION,
-				       "\"%s\" must not hold control characters", name);
-	}
+	if (str_has_control(s, lines))
+		return err_set(in->info, ERR_VALIDATION, "\"%s\" must not hold control characters",
+			       name);
 	if (count_chars(s) > max_chars)
 		return err_set(in->info, ERR_VALIDATION, "\"%s\" is longer than %zu characters",
 			       name, max_chars);

@@ -362,6 +362,9 @@ group_check_param_overrides(const struct group_input *in, struct group_row *row)
 	if (raw.n > LIMIT_GROUP_JSON)
 		return err_set(in->info, ERR_VALIDATION,
 			       "\"param_overrides\" is larger than %d bytes", LIMIT_GROUP_JSON);
+	if (!json_is_storable(raw))
+		return err_set(in->info, ERR_VALIDATION,
+			       "\"param_overrides\" holds text that is no valid Unicode or NUL");
 	row->param_overrides_json = arena_str(in->arena, raw);
 	return ERR_OK;
 }

@@ -201,3 +201,34 @@ json_get_bool(struct json_object *value, bool *ret)
 	*ret = json_object_get_boolean(value);
 	return true;
 }
+
+/* The unit that the escape at i writes, -1 where none of four digits stands there. */
+static int
+unit_at(struct str text, size_t i)
+{
+	uint8_t bytes[2];
+
+	if (i + 6 > text.n || text.p[i] != '\\' || text.p[i + 1] != 'u' ||
+	    !hex_decode((struct str){text.p + i + 2, 4}, bytes, sizeof(bytes)))
+		return -1;
+	return bytes[0] << 8 | bytes[1];
+}
+
+bool
+json_is_storable(struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] != '\\')
+			continue;
+		int unit = unit_at(text, i);
+		if (unit >= 0xd800 && unit <= 0xdbff) {
+			int second = unit_at(text, i += 6);
+			if (second < 0xdc00 || second > 0xdfff)
+				return false;
+		} else if (unit == 0 || (unit >= 0xdc00 && unit <= 0xdfff)) {
+			return false;
+		}
+		i++; /* the second of two backslashes begins nothing */
+	}
+	return true;
+}

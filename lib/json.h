@@ -32,4 +32,8 @@ bool json_get_text(struct json_object *value, struct str *ret);
 bool json_get_int(struct json_object *value, int64_t *ret);
 bool json_get_bool(struct json_object *value, bool *ret);
 
+/* Is all text in this valid JSON such that every database can hold it: without NUL and
+ * half surrogate pairs, which only an escape can write. */
+bool json_is_storable(struct str text);
+
 #endif

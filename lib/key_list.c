@@ -241,6 +241,9 @@ set_text(struct db *db, const char *sql, const char *field, int64_t id, struct s
 	if (!utf8_valid(text) || count_chars(text) > LIMIT_NOTE_CHARS)
 		return err_set(info, ERR_VALIDATION, "\"%s\" may have %d characters at most", field,
 			       LIMIT_NOTE_CHARS);
+	if (str_has_control(text, true))
+		return err_set(info, ERR_VALIDATION, "\"%s\" must not hold control characters",
+			       field);
 	enum err e = db_exec(db, sql, DB_ARGS(db_text(text), db_time(clock_wall_us()), db_int(id)),
 			     &changed);
 	if (e == ERR_OK && changed == 0)

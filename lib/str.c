@@ -56,6 +56,17 @@ str_icontains(struct str s, const char *needle)
 	return false;
 }
 
+bool
+str_has_control(struct str s, bool lines)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if ((c < ' ' || c == 0x7f) && !(lines && (c == '\n' || c == '\r' || c == '\t')))
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_blank(char c)
 {

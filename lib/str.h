@@ -66,6 +66,8 @@ bool str_ends(struct str s, const char *suffix);
 bool str_contains(struct str s, const char *needle);
 /* `needle` in lower case; ASCII letters of s compare without case. */
 bool str_icontains(struct str s, const char *needle);
+/* `lines`: line breaks and tabs are none. */
+bool str_has_control(struct str s, bool lines);
 /* Spaces, tabs, CR and LF off both ends. */
 struct str str_trim(struct str s);
 /* From byte `from` to the end; empty when past it. */

@@ -128,6 +128,21 @@ def test_keys_of_another_group_are_left_alone(api, provider, selection):
     assert selection.group.stats()["key_stats"]["total_keys"] == 4
 
 
+@pytest.mark.parametrize("text", ["a\0b", "a\x1b[2J"])
+def test_what_no_terminal_and_not_every_database_takes_is_not_noted(api, selection, text):
+    one = f"/api/keys/{selection.ids[0]}"
+    bulk = {"group_id": selection.group.id, "ids": selection.ids}
+    for method, path, body in (
+            ("PUT", one + "/notes", {"notes": text}),
+            ("PUT", one + "/status", {"status": "disabled", "reason": text}),
+            ("POST", "/api/keys/bulk", {**bulk, "action": "notes", "notes": text}),
+            ("POST", "/api/keys/bulk", {**bulk, "action": "disable", "reason": text})):
+        got = api.raw(method, path, body)
+        assert (got.status, got.json()["code"]) == (400, "VALIDATION_FAILED"), (path, body)
+    assert {(row["notes"], row["status"]) for row in selection.rows()} == {("", "active")}
+    api.call("PUT", one + "/notes", {"notes": "two\nlines"})
+
+
 def test_notes_of_several_keys_are_all_or_none(api, selection):
     assert selection.do("notes", notes="team a")["changed_count"] == 3
     got = api.raw("POST", "/api/keys/bulk", {"group_id": selection.group.id, "action": "notes",
