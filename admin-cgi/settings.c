@@ -9,7 +9,6 @@
 #include "lib/group.h"
 #include "lib/json.h"
 #include "lib/key.h"
-#include "lib/migrate.h"
 #include "lib/setting_json.h"
 
 #include <json-c/json.h>
@@ -232,13 +231,12 @@ write_setting(struct db *db, enum setting id, struct str text)
 static enum err
 write_changes(struct db *db, const struct changes *changes)
 {
-	int64_t version;
 	enum err e = ERR_OK;
 
 	for (int id = 0; id < SETTING__MAX && e == ERR_OK; id++)
 		if (changes->text[id].p != NULL)
 			e = write_setting(db, (enum setting)id, changes->text[id]);
-	return e == ERR_OK ? meta_bump_version(db, &version) : e;
+	return e;
 }
 
 /* In one transaction, so that a masked list is compared with what it was. */
@@ -248,7 +246,7 @@ change(struct req *req, struct db *db, struct json_object *body)
 	struct changes changes = {0};
 	struct settings now;
 
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 	if (e != ERR_OK)
 		return e;
 	e = settings_load(db, &now, NULL);
@@ -258,11 +256,7 @@ change(struct req *req, struct db *db, struct json_object *body)
 	}
 	if (e == ERR_OK)
 		e = write_changes(db, &changes);
-	if (e == ERR_OK)
-		e = db_commit(db);
-	if (e != ERR_OK)
-		db_rollback(db);
-	return e;
+	return group_finish(db, e);
 }
 
 static enum err

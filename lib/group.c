@@ -364,7 +364,7 @@ group_reorder(struct db *db, const struct group_sort *items, size_t n, struct er
 	if (n == 0 || n > LIMIT_GROUPS)
 		return err_set(info, ERR_VALIDATION, "\"items\" must have 1 to %d entries",
 			       LIMIT_GROUPS);
-	e = db_begin(db);
+	e = group_begin(db);
 	if (e != ERR_OK)
 		return e;
 	for (size_t i = 0; i < n && e == ERR_OK; i++) {
@@ -470,7 +470,7 @@ enum err
 group_copy(struct db *db, int64_t id, enum group_copy_keys keys, struct arena *arena,
 	   struct group_row *ret, struct errinfo *info)
 {
-	enum err e = db_begin(db);
+	enum err e = group_begin(db);
 
 	if (e != ERR_OK)
 		return e;

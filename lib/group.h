@@ -111,10 +111,10 @@ enum err group_member_remove(struct db *db, int64_t id, int64_t member_id, struc
 enum err group_parents(struct db *db, int64_t id, struct arena *arena, struct group_parent **ret,
 		       size_t *ret_n) MUST_CHECK;
 
-/* --- what group.c and group_member.c share --- */
+/* --- what all who change the configuration share --- */
 
-/* Begins a transaction that changes groups. There is one at a time, on a server too:
- * what it checks stays true until it ends. */
+/* Begins a transaction that changes groups or settings. There is one at a time, on a server
+ * too: what it checks stays true until it ends. */
 enum err group_begin(struct db *db) MUST_CHECK;
 /* Bumps the version and ends the transaction: commit when e is ERR_OK, else (and
  * when that fails) rollback. */

@@ -2,6 +2,8 @@
 """The smallest behaviour that a management API of this kind has to show, point by point:
 what the original does where that is well, and what it should where it is not."""
 
+import concurrent.futures
+import functools
 import json
 import urllib.parse
 
@@ -137,6 +139,38 @@ def test_6_a_refused_order_changes_nothing(api, make_group):
         assert sorts() == [10, 11]
     api.call("PUT", "/api/groups/reorder", {"items": [first]})
     assert sorts() == [99, 11]
+
+
+def together(*calls):
+    """Statuses of calls made at the same time, each by somebody of its own."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return [got.status for got in pool.map(lambda call: call(), calls)]
+
+
+def test_6_operators_at_the_same_time_do_not_trip_over_each_other(api, make_group):
+    groups = [make_group() for _ in range(6)]
+
+    def order(turn):
+        chosen = groups if turn % 2 else groups[::-1]
+        return api.raw("PUT", "/api/groups/reorder",
+                       {"items": [{"id": g.id, "sort": turn} for g in chosen]})
+
+    def rename(turn):
+        return api.raw("PUT", f"/api/groups/{groups[turn % 6].id}", {"description": f"{turn}"})
+    turns = range(16)
+    statuses = together(*(functools.partial(call, turn) for turn in turns
+                          for call in (order, rename)))
+    assert statuses == [200] * len(statuses)
+    rows = [api.call("GET", f"/api/groups/{g.id}") for g in groups]
+    assert len({row["sort"] for row in rows}) == 1, "one order came last, whole"
+
+
+def test_6_copies_made_at_the_same_time_are_all_made(api, make_group):
+    group = make_group(keys=["sk-one"])
+    copy = functools.partial(api.raw, "POST", f"/api/groups/{group.id}/copy", {})
+    assert together(*[copy] * 8) == [200] * 8
+    names = {row["name"] for row in api.call("GET", "/api/groups")}
+    assert {f"{group.name}_copy_{n}" for n in range(2, 9)} | {f"{group.name}_copy"} <= names
 
 
 # --- 7: keys as text ---
