@@ -395,7 +395,7 @@ req_bare(struct req *req, int status)
 	req->status = status;
 }
 
-void
+bool
 admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 {
 	struct req req = {.admin = a,
@@ -414,8 +414,10 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	req.language = language_of(cgi_var(envp, "HTTP_ACCEPT_LANGUAGE"));
 	req.masked = a->conf->mask_keys || str_is(cgi_var(envp, "HTTP_X_MASK_KEYS"), "true");
 	req.client_ip = cgi_client_ip(envp, a->conf->trusted_proxies, &req.arena);
-	answer(&req, handle(&req));
+	enum err e = handle(&req);
+	answer(&req, e);
 	buf_done(&req.data);
 	buf_done(&req.headers);
 	arena_done(&req.arena);
+	return e == ERR_OK || !req.streaming;
 }

@@ -95,8 +95,9 @@ struct admin_io {
 	void *arg;
 };
 
-/* Serves one request, whatever it is. */
-void admin_serve(struct admin *a, char *const *envp, const struct admin_io *io);
+/* Serves one request, whatever it is. false: a download failed in the middle, and must not
+ * end like a whole one. */
+bool admin_serve(struct admin *a, char *const *envp, const struct admin_io *io);
 
 /* The main() of every program: FastCGI on descriptor 0 or plain CGI. */
 int admin_main(const struct route *const *tables);
@@ -144,7 +145,7 @@ struct str req_error_text(struct req *req, enum err e);
 void req_bare(struct req *req, int status);
 /* Answers with a download of any length, whose head goes out now. What is put into
  * req->data from here on goes out with req_stream_flush(), or at the end; false: the
- * reader is gone. An error after this can only be logged. */
+ * reader is gone. An error after this is logged, and the answer breaks off. */
 void req_stream(struct req *req, const char *content_type, const char *filename);
 bool req_stream_flush(struct req *req);
 /* Counts failed tries per address: ERR_UNAUTHORIZED, or ERR_TOO_MANY with a

@@ -80,12 +80,17 @@ fcgi_write(void *arg, const char *p, size_t n)
 
 /* One connection a request: a kept one would hold this process while others wait.
  * Detaching spares libfcgi's wait for the server to close first; everything the
- * server sent has been read. */
+ * server sent has been read. Without the end record the server knows that the answer
+ * is cut, and lets the client know. */
 static void
-finish(FCGX_Request *r)
+finish(FCGX_Request *r, bool whole)
 {
 	r->keepConnection = 0;
 	FCGX_Detach(r);
+	if (!whole) {
+		(void)FCGX_FFlush(r->out);
+		FCGX_Free(r, 1);
+	}
 	FCGX_Finish_r(r);
 }
 
@@ -104,8 +109,7 @@ serve_fcgi(struct admin *a)
 		accepting = 0;
 		if (rc == 0) {
 			const struct admin_io io = {fcgi_read, fcgi_write, &request};
-			admin_serve(a, request.envp, &io);
-			finish(&request);
+			finish(&request, admin_serve(a, request.envp, &io));
 		}
 		if (stopping)
 			return 0;
@@ -161,8 +165,8 @@ serve_cgi(struct admin *a)
 
 	if (!str_to_i64(cgi_var(environ, "CONTENT_LENGTH"), 0, INT64_MAX, &in.left))
 		in.left = 0;
-	admin_serve(a, environ, &io);
-	return 0;
+	/* For who runs it by hand: plain CGI cannot tell the server that an answer is cut. */
+	return admin_serve(a, environ, &io) ? 0 : EXIT_BAD_START;
 }
 
 /* --- start --- */

@@ -4,7 +4,10 @@
 import csv
 import io
 
+import pytest
+
 from lib.api import unique
+from lib.client import Broken
 
 
 def ask(gateway, path):
@@ -59,3 +62,20 @@ def test_downloads(gateway, api, provider):
     got = api.raw("GET", f"/api/logs/export?group_name={group.name}")
     assert list(csv.DictReader(io.StringIO(got.text))) == [
         {"key_value": row["key_value"], "group_name": group.name, "status_code": "200"}]
+
+
+@pytest.mark.only_on("sqlite", "the failure is of SQLite's own making")
+def test_a_download_that_fails_in_the_middle_does_not_end_like_a_whole_one(start_gateway,
+                                                                           provider):
+    gateway = start_gateway(workers=1)
+    keys = [unique("k") for _ in range(1200)]
+    group = gateway.api.create_group(provider.origin, keys=keys)
+    columns = [row[1] for row in gateway.query("PRAGMA table_info(api_keys)")]
+    gateway.execute("ALTER TABLE api_keys RENAME TO kept")
+    overflow = "CASE WHEN id > 700 THEN abs(-9223372036854775807 - 1) ELSE key_value END"
+    gateway.execute("CREATE VIEW api_keys AS SELECT " + ", ".join(
+        f"{overflow} AS {name}" if name == "key_value" else name for name in columns) + " FROM kept")
+    with pytest.raises(Broken):
+        gateway.api.raw("GET", f"/api/keys/export?group_id={group.id}")
+    assert "/api/keys/export" in gateway.log_text()
+    assert gateway.api.call("GET", "/api/groups/list")[0]["name"] == group.name

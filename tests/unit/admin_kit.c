@@ -93,7 +93,7 @@ request(struct fixture *f, const char *method, const char *uri, struct str body,
 	buf_clear(&f->output);
 	json_done(f->json);
 	f->json = NULL;
-	admin_serve(&f->admin, envp, &io);
+	(void)admin_serve(&f->admin, envp, &io);
 	for (size_t i = 0; i < n; i++)
 		free(envp[i]);
 
