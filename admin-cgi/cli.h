@@ -110,6 +110,8 @@ int cli_print(const struct buf *out);
 bool cli_confirm(bool yes, const char *question);
 /* A column of a table for people: padded, cut, without control characters. */
 void cli_cell(struct buf *out, struct str text, int width);
+/* Its end, without blanks. */
+void cli_end_row(struct buf *out);
 
 /* --- tasks (cli_import.c) --- */
 

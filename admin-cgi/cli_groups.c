@@ -88,9 +88,7 @@ say_group(struct call *c, const struct group_row *g, const struct key_counts *ke
 		buf_cstr(b, "  ");
 		cli_cell(b, g->display_name, 32);
 	}
-	while (b->n > 0 && b->p[b->n - 1] == ' ')
-		b->p[--b->n] = '\0';
-	buf_char(b, '\n');
+	cli_end_row(b);
 }
 
 static enum err
@@ -191,13 +189,18 @@ update(struct call *c, struct errinfo *info)
 	return e == ERR_OK ? print_group(c, &group, true, info) : e;
 }
 
-static enum err delete (struct call *c, struct errinfo *info) {
-	struct group_row group; enum err e = state_group(&c->s, c->a->argv[0], &group, info);
+static enum err
+delete_group(struct call *c, struct errinfo *info)
+{
+	struct group_row group;
+	enum err e = state_group(&c->s, c->a->argv[0], &group, info);
 
-	    if (e != ERR_OK) return e;
-	    if (!cli_confirm(c->a->yes, "delete the group and all its keys")) return err_set(
-		info, ERR_CONF, "nothing was deleted");
-	    e = group_delete(c->s.db, group.id, info); return e == ERR_OK ? publish(c, info) : e;
+	if (e != ERR_OK)
+		return e;
+	if (!cli_confirm(c->a->yes, "delete the group and all its keys"))
+		return err_set(info, ERR_CONF, "nothing was deleted");
+	e = group_delete(c->s.db, group.id, info);
+	return e == ERR_OK ? publish(c, info) : e;
 }
 
 /* --- all of them --- */
@@ -205,10 +208,11 @@ static enum err delete (struct call *c, struct errinfo *info) {
 static const struct verb {
 	const char *name;
 	int words; /* at least */
+	int most;
 	enum err (*run)(struct call *c, struct errinfo *info);
 } verbs[] = {
-    {"list", 0, list},     {"show", 1, show},     {"create", 0, create},
-    {"update", 1, update}, {"delete", 1, delete},
+    {"list", 0, 0, list},     {"show", 1, 1, show},           {"create", 0, 1, create},
+    {"update", 1, 2, update}, {"delete", 1, 1, delete_group},
 };
 
 static int
@@ -251,6 +255,9 @@ groups(struct conf *conf, int argc, char **argv)
 			continue;
 		if (a.argc < verbs[i].words)
 			return cli_usage(argv[0], "groups %s needs a group", name);
+		if (a.argc > verbs[i].most)
+			return cli_usage(argv[0], "\"%s\" is one word too many",
+					 a.argv[verbs[i].most]);
 		return run_verb(conf, &verbs[i], &a);
 	}
 	return cli_usage(argv[0], "groups takes list, show, create, update or delete");

@@ -256,7 +256,8 @@ export_keys(struct state *s, const char *group_name, const char *status, int64_t
 	return e;
 }
 
-static int export(struct conf *conf, int argc, char **argv)
+static int
+export_group(struct conf *conf, int argc, char **argv)
 {
 	const char *status = NULL;
 	const struct cli_option options[] = {{"--status", CLI_TEXT, &status}};
@@ -290,4 +291,4 @@ const struct command command_export = {
     "Prints the keys of the group of that name or id in clear, one a line. Ends with 1 when\n"
     "some could not be decrypted; they are left out.\n\n"
     "  --status STATUS   only those that are active, invalid or disabled\n",
-    export};
+    export_group};

@@ -17,12 +17,17 @@
 #include "lib/str.h"
 #include "lib/task.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #define PAGE      500
 #define OUT_MAX   (1024 * 1024)
 #define INPUT_MAX (LIMIT_SYNC_KEYS * (size_t)(LIMIT_KEY_BYTES + 1))
 #define ERROR_MAX 512
+/* Of columns; a revealed key is never cut. */
+#define MASKED_WIDTH   20
+#define REVEALED_WIDTH 60
+#define REASON_WIDTH   255
 
 struct arguments {
 	const char *status;
@@ -110,6 +115,7 @@ static void
 say_one(struct call *c, const struct key_row *row, struct arena *arena, struct buf *b)
 {
 	struct key_info k = info_of(c, row);
+	struct str key = shown(c, row, arena);
 	char id[24];
 	char used[40] = "never";
 
@@ -118,14 +124,12 @@ say_one(struct call *c, const struct key_row *row, struct arena *arena, struct b
 		time_format(used, row->last_used_at / 1000000 * 1000000, ' ');
 	cli_cell(b, str_of(id), 8);
 	cli_cell(b, str_of(state_names[k.state]), 9);
-	cli_cell(b, shown(c, row, arena), c->a->reveal ? 60 : 20);
+	cli_cell(b, key, c->a->reveal ? MAX(REVEALED_WIDTH, (int)key.n) : MASKED_WIDTH);
 	buf_printf(b, "%7lld %6lld  %-26s", (long long)row->request_count, (long long)k.fails,
 		   used);
-	if (k.error[0] != '\0')
-		buf_printf(b, " %s", k.error);
-	else if (row->reason.n > 0)
-		buf_printf(b, " " STR_FMT, STR_ARG(row->reason));
-	buf_char(b, '\n');
+	buf_char(b, ' ');
+	cli_cell(b, k.error[0] != '\0' ? str_of(k.error) : row->reason, REASON_WIDTH);
+	cli_end_row(b);
 }
 
 /* A page of rows, each a line. */
@@ -159,8 +163,9 @@ list(struct call *c, struct errinfo *info)
 
 	state_settle(&c->s);
 	if (!c->a->json)
-		printf("%-8s %-9s %-*s %7s %6s  %-26s %s\n", "id", "state", c->a->reveal ? 60 : 20,
-		       "key", "used", "failed", "last used", "");
+		printf("%-8s %-9s %-*s %7s %6s  %-26s %s\n", "id", "state",
+		       c->a->reveal ? REVEALED_WIDTH : MASKED_WIDTH, "key", "used", "failed",
+		       "last used", "");
 	while (e == ERR_OK && n > 0 && left > 0) {
 		struct key_row *rows;
 		struct arena arena;
@@ -322,21 +327,28 @@ disable(struct call *c, struct errinfo *info)
 	return set_state(c, KEY_DISABLED, info);
 }
 
-static enum err delete (struct call *c, struct errinfo *info) {
-	size_t deleted = 0; enum err e = find_keys(c, info);
+static enum err
+delete_keys(struct call *c, struct errinfo *info)
+{
+	const struct arguments *a = c->a;
+	size_t deleted = 0;
+	enum err e = find_keys(c, info);
 
-	    if (e != ERR_OK) return e;
-	    if ((c->a->all || c->a->invalid) &&
-		!cli_confirm(c->a->yes, c->a->all ? "delete all keys of the group"
-						  : "delete all invalid keys of the "
-						    "group")) return err_set(info, ERR_CONF,
-									     "nothing was deleted");
-	    if (c->a->all) e = key_clear(c->s.db, c->group.id, &deleted);
-	    else e = key_delete(c->s.db, c->group.id, c->ids.v, c->ids.n, &deleted);
-	    if (e == ERR_OK) e = publish_keys(c->s.db, c->s.pool, NULL, NULL, info);
-	    if (e == ERR_OK && say_count(c->a, "deleted", deleted) !=
-				   CLI_OK) return err_set(info, ERR_IO, "standard output: %m");
-	    return refused(c, e, info);
+	if (e != ERR_OK)
+		return e;
+	if ((a->all || a->invalid) &&
+	    !cli_confirm(a->yes, a->all ? "delete all keys of the group"
+					: "delete all invalid keys of the group"))
+		return err_set(info, ERR_CONF, "nothing was deleted");
+	if (a->all)
+		e = key_clear(c->s.db, c->group.id, &deleted);
+	else
+		e = key_delete(c->s.db, c->group.id, c->ids.v, c->ids.n, &deleted);
+	if (e == ERR_OK)
+		e = publish_keys(c->s.db, c->s.pool, NULL, NULL, info);
+	if (e == ERR_OK && say_count(a, "deleted", deleted) != CLI_OK)
+		return err_set(info, ERR_IO, "standard output: %m");
+	return refused(c, e, info);
 }
 
 static enum err
@@ -357,14 +369,40 @@ validate(struct call *c, struct errinfo *info)
 
 /* --- all of them --- */
 
+/* What not every verb has: an option that would be ignored is refused. */
+enum option {
+	OPTION_STATUS = 1,
+	OPTION_REASON = 2,
+	OPTION_LIMIT = 4,
+	OPTION_REVEAL = 8,
+	OPTION_ALL = 16,
+	OPTION_INVALID = 32,
+	OPTION_YES = 64,
+};
+
 static const struct verb {
 	const char *name;
 	bool of_group;
+	int words;        /* behind it, at most */
+	unsigned options; /* OPTION_… */
 	enum err (*run)(struct call *c, struct errinfo *info);
 } verbs[] = {
-    {"list", true, list},       {"show", false, show},    {"enable", true, enable},
-    {"disable", true, disable}, {"delete", true, delete}, {"validate", true, validate},
+    {"list", true, 1, OPTION_STATUS | OPTION_LIMIT | OPTION_REVEAL, list},
+    {"show", false, 1, OPTION_REVEAL, show},
+    {"enable", true, INT_MAX, OPTION_INVALID, enable},
+    {"disable", true, INT_MAX, OPTION_REASON, disable},
+    {"delete", true, INT_MAX, OPTION_INVALID | OPTION_ALL | OPTION_YES, delete_keys},
+    {"validate", true, 1, OPTION_STATUS, validate},
 };
+
+static unsigned
+options_given(const struct arguments *a)
+{
+	return (a->status != NULL ? OPTION_STATUS : 0U) | (a->reason != NULL ? OPTION_REASON : 0U) |
+	       (a->limit > 0 ? OPTION_LIMIT : 0U) | (a->reveal ? OPTION_REVEAL : 0U) |
+	       (a->all ? OPTION_ALL : 0U) | (a->invalid ? OPTION_INVALID : 0U) |
+	       (a->yes ? OPTION_YES : 0U);
+}
 
 static const struct verb *
 find_verb(const char *name)
@@ -416,8 +454,10 @@ keys(struct conf *conf, int argc, char **argv)
 		return cli_usage(argv[0], "keys %s needs a group", verb->name);
 	if (a.status != NULL && !key_state_parse(str_of(a.status), &state))
 		return cli_usage(argv[0], "--status is active, invalid or disabled");
-	if (a.all && verb->run != delete)
-		return cli_usage(argv[0], "--all is for keys delete");
+	if ((options_given(&a) & ~verb->options) != 0)
+		return cli_usage(argv[0], "keys %s does not have all of these options", verb->name);
+	if (argc - 2 > verb->words)
+		return cli_usage(argv[0], "\"%s\" is one word too many", argv[2 + verb->words]);
 	a.argc = argc - 2;
 	a.argv = argv + 2;
 	return run_verb(conf, verb, &a);

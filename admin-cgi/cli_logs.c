@@ -164,9 +164,7 @@ say_row(struct buf *b, struct db_rows *rows)
 	cli_cell(b, db_col_text(rows, COL_MODEL), 24);
 	if (error.n > 0)
 		cli_cell(b, error, 120);
-	while (b->n > 0 && b->p[b->n - 1] == ' ')
-		b->p[--b->n] = '\0';
-	buf_char(b, '\n');
+	cli_end_row(b);
 }
 
 /* --- asking --- */

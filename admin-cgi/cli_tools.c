@@ -217,3 +217,11 @@ cli_cell(struct buf *out, struct str text, int width)
 		buf_char(out, ' ');
 	buf_char(out, ' ');
 }
+
+void
+cli_end_row(struct buf *out)
+{
+	while (out->n > 0 && out->p[out->n - 1] == ' ')
+		out->p[--out->n] = '\0';
+	buf_char(out, '\n');
+}

@@ -58,7 +58,11 @@ def test_an_unknown_command(gateway):
     ["import", "a", "b", "c"], ["export"], ["export", "g", "--status", "resting"], ["backup"],
     ["restore"], ["restore", "x", "--refill"], ["logs", "x"], ["logs", "--since", "yesterday"],
     ["logs", "--type", "odd"], ["logs", "--status", "x"], ["migrate-keys"],
-    ["status", "--nonsense"], ["logs", "--group"],
+    ["status", "--nonsense"], ["logs", "--group"], ["groups", "delete", "a", "b", "--yes"],
+    ["groups", "list", "a"], ["groups", "show", "a", "b"], ["keys", "list", "a", "b"],
+    ["keys", "list", "g", "--invalid"], ["keys", "validate", "g", "5"],
+    ["keys", "delete", "g", "5", "--status", "invalid"], ["keys", "show", "5", "6"],
+    ["keys", "enable", "g", "--invalid", "--reason", "x"],
 ])
 def test_bad_usage_ends_with_2_and_one_line(gateway, words):
     done = gateway.command(*words)
@@ -167,6 +171,17 @@ def test_a_group_from_nothing_to_nothing(gateway, provider):
 
 
 # --- keys ---
+
+
+def test_a_table_of_keys_cuts_none_that_is_shown_and_moves_no_terminal(gateway, make_group,
+                                                                       provider):
+    key = "sk-proj-" + "x" * 160
+    group = make_group(keys=[key]).configure(blacklist_threshold=1)
+    provider.on(answer(401, json={"error": {"message": "\x1b[2J no"}}))
+    gateway.ask(group)
+    group.wait_status(key, "invalid")
+    table = gateway.command("keys", "list", group.name, "--reveal").stdout
+    assert f" {key} " in table and "no" in table.splitlines()[1] and "\x1b" not in table
 
 
 def test_keys_by_hand(gateway, make_group, provider):
