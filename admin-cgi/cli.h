@@ -45,7 +45,8 @@ extern const struct command command_prepare;
 extern const struct command command_restore;
 extern const struct command command_status;
 
-/* Prints "gpt-load: TEXT" on stderr and returns the exit code for the error. */
+/* Prints "gpt-load: TEXT" on stderr and returns the exit code for the error. Of a standard
+ * output that takes no more (ERR_IO) main() tells. */
 int cli_error(enum err e, const struct errinfo *info);
 /* Warnings and errors of lib/ to stderr; no more, for a command says itself what it did. */
 void cli_log_open(const struct conf *conf);
@@ -104,7 +105,8 @@ void progress_end(struct progress *p);
 
 /* All of a file, or of standard input ("-" and NULL). ERR_TOO_LARGE. */
 enum err cli_read(const char *path, size_t max, struct buf *out, struct errinfo *info) MUST_CHECK;
-/* Prints the text and a newline; CLI_FAILED when stdout does not take it. */
+/* Prints the text and a newline; CLI_FAILED when stdout does not take it, of which main()
+ * tells. */
 int cli_print(const struct buf *out);
 /* --yes was given, or a person at the terminal types it. */
 bool cli_confirm(bool yes, const char *question);

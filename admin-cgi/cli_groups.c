@@ -104,7 +104,7 @@ print_group(struct call *c, const struct group_row *g, bool json, struct errinfo
 		out_group(c, g, &keys);
 	else
 		say_group(c, g, &keys);
-	return cli_print(&c->out) == CLI_OK ? ERR_OK : err_set(info, ERR_IO, "standard output: %m");
+	return cli_print(&c->out) == CLI_OK ? ERR_OK : ERR_IO;
 }
 
 static enum err

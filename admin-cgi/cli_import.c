@@ -246,13 +246,13 @@ export_keys(struct state *s, const char *group_name, const char *status, int64_t
 		if (e != ERR_OK)
 			(void)err_set(info, e, "database: %s", db_error(s->db));
 		else if (!put_page(rows, n, ret_unreadable))
-			e = err_set(info, ERR_IO, "standard output: %m");
+			e = ERR_IO;
 		if (e == ERR_OK && n > 0)
 			after = rows[n - 1].id;
 		arena_done(&arena);
 	}
 	if (e == ERR_OK && fflush(stdout) != 0)
-		return err_set(info, ERR_IO, "standard output: %m");
+		return ERR_IO;
 	return e;
 }
 

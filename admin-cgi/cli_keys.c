@@ -153,7 +153,7 @@ print_rows(struct call *c, const struct key_row *rows, size_t n, struct arena *a
 }
 
 static enum err
-list(struct call *c, struct errinfo *info)
+list(struct call *c, UNUSED struct errinfo *info)
 {
 	struct key_query q = {.group_id = c->group.id, .status = str_of(c->a->status)};
 	int64_t left = c->a->limit > 0 ? c->a->limit : INT64_MAX;
@@ -177,7 +177,7 @@ list(struct call *c, struct errinfo *info)
 			after = rows[n - 1].id;
 			left -= (int64_t)n;
 			if (print_rows(c, rows, n, &arena) != CLI_OK)
-				e = err_set(info, ERR_IO, "standard output: %m");
+				e = ERR_IO;
 		}
 		arena_done(&arena);
 	}
@@ -196,7 +196,7 @@ show(struct call *c, struct errinfo *info)
 	state_settle(&c->s);
 	e = key_get(c->s.db, c->s.crypt, id, &c->s.arena, &row, info);
 	if (e == ERR_OK && print_rows(c, &row, 1, &c->s.arena) != CLI_OK)
-		e = err_set(info, ERR_IO, "standard output: %m");
+		e = ERR_IO;
 	return e;
 }
 
@@ -311,7 +311,7 @@ set_state(struct call *c, enum key_state state, struct errinfo *info)
 		return refused(c, e, info);
 	state_settle(&c->s);
 	if (say_count(c->a, state == KEY_DISABLED ? "disabled" : "enabled", changed) != CLI_OK)
-		return err_set(info, ERR_IO, "standard output: %m");
+		return ERR_IO;
 	return ERR_OK;
 }
 
@@ -347,7 +347,7 @@ delete_keys(struct call *c, struct errinfo *info)
 	if (e == ERR_OK)
 		e = publish_keys(c->s.db, c->s.pool, NULL, NULL, info);
 	if (e == ERR_OK && say_count(a, "deleted", deleted) != CLI_OK)
-		return err_set(info, ERR_IO, "standard output: %m");
+		return ERR_IO;
 	return refused(c, e, info);
 }
 

@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #define US_PER_S  INT64_C(1000000)
@@ -223,6 +224,15 @@ print_rows(struct call *c, int64_t since_us, int64_t limit)
 	return e;
 }
 
+/* The pause between two looks; true: whoever read standard output is gone. */
+static bool
+wait_or_leave(void)
+{
+	struct pollfd reader = {.fd = STDOUT_FILENO};
+
+	return poll(&reader, 1, POLL_MS) > 0;
+}
+
 /* The DB may be away for a while: it goes on when that is over. */
 static enum err
 follow(struct call *c, int64_t began_us)
@@ -232,7 +242,7 @@ follow(struct call *c, int64_t began_us)
 	while (!c->broken && (e == ERR_OK || e == ERR_DB_AWAY)) {
 		int64_t since = MAX(began_us, clock_wall_us() - WINDOW_US);
 
-		(void)poll(NULL, 0, POLL_MS);
+		c->broken = wait_or_leave();
 		e = spool_flush(c->s.conf, c->s.db, false, NULL, NULL);
 		if (e == ERR_OK)
 			e = print_rows(c, since, INT32_MAX);

@@ -175,10 +175,8 @@ cli_print(const struct buf *out)
 		return cli_error(e, NULL);
 	if ((out->n > 0 && fwrite(out->p, 1, out->n, stdout) != out->n) ||
 	    (out->n > 0 && out->p[out->n - 1] != '\n' && putchar('\n') == EOF) ||
-	    fflush(stdout) != 0) {
-		fprintf(stderr, "gpt-load: standard output: %s\n", strerrordesc_np(errno));
+	    fflush(stdout) != 0)
 		return CLI_FAILED;
-	}
 	return CLI_OK;
 }
 

@@ -50,7 +50,8 @@ find(const char *name)
 int
 cli_error(enum err e, const struct errinfo *info)
 {
-	fprintf(stderr, "gpt-load: %s\n", err_text(info, e));
+	if (e != ERR_IO || !ferror(stdout))
+		fprintf(stderr, "gpt-load: %s\n", err_text(info, e));
 	return e == ERR_CONF ? CLI_USAGE : CLI_FAILED;
 }
 
@@ -106,14 +107,39 @@ wants_help(int argc, char **argv)
 	return false;
 }
 
+/* Reads the configuration and runs the command. */
+static int
+run(const struct command *c, int argc, char **argv)
+{
+	struct errinfo info = {""};
+	struct conf *conf;
+	int rc;
+
+	/* A file size limit is then an error of write(2), not the end. */
+	signal(SIGXFSZ, SIG_IGN);
+	if (conf_load(&conf, &info) != ERR_OK) {
+		cli_error(ERR_CONF, &info);
+		return CLI_USAGE;
+	}
+	rc = become_owner(conf->data_dir) ? c->run(conf, argc - 1, argv + 1) : CLI_FAILED;
+	conf_free(conf);
+	return rc;
+}
+
+/* Nobody takes half of an output for all of it. */
+static int
+end(int rc)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return rc;
+	fputs("gpt-load: standard output does not take everything\n", stderr);
+	return CLI_FAILED;
+}
+
 int
 main(int argc, char **argv)
 {
-	struct errinfo info = {""};
 	const struct command *c;
-	struct conf *conf;
-	enum err e;
-	int rc;
 
 	if (argc < 2) {
 		print_usage(stderr);
@@ -121,11 +147,11 @@ main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);
-		return CLI_OK;
+		return end(CLI_OK);
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("gpt-load " PACKAGE_VERSION);
-		return CLI_OK;
+		return end(CLI_OK);
 	}
 	c = find(argv[1]);
 	if (c == NULL) {
@@ -135,16 +161,7 @@ main(int argc, char **argv)
 	}
 	if (wants_help(argc, argv)) {
 		fputs(c->usage, stdout);
-		return CLI_OK;
+		return end(CLI_OK);
 	}
-	/* A file size limit is then an error of write(2), not the end. */
-	signal(SIGXFSZ, SIG_IGN);
-	e = conf_load(&conf, &info);
-	if (e != ERR_OK) {
-		cli_error(e, &info);
-		return CLI_USAGE;
-	}
-	rc = become_owner(conf->data_dir) ? c->run(conf, argc - 1, argv + 1) : CLI_FAILED;
-	conf_free(conf);
-	return rc;
+	return end(run(c, argc, argv));
 }

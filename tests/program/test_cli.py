@@ -72,6 +72,31 @@ def test_bad_usage_ends_with_2_and_one_line(gateway, words):
 
 
 @pytest.mark.parametrize("words", [
+    ["--help"], ["--version"], ["env"], ["status"], ["groups", "--json"],
+    ["keys", "list", "GROUP"], ["export", "GROUP"],
+])
+def test_output_that_is_not_taken_is_an_error_of_one_line(gateway, make_group, words):
+    name = make_group(keys=["sk-out"]).name
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([COMMAND, *[name if word == "GROUP" else word for word in words]],
+                              env=gateway.environment, cwd=gateway.folder, text=True, timeout=60,
+                              stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) \
+        == (1, "gpt-load: standard output does not take everything\n")
+
+
+def test_who_follows_the_log_ends_when_its_reader_leaves(gateway):
+    process = subprocess.Popen([COMMAND, "logs", "--follow"], env=gateway.environment,
+                               cwd=gateway.folder, stdout=subprocess.PIPE)
+    process.stdout.close()
+    try:
+        process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("words", [
     ["export", "no-such-group"], ["import", "no-such-group", "/dev/null"],
     ["keys", "list", "no-such-group"], ["keys", "show", "999999999"],
     ["groups", "show", "999999999"], ["groups", "delete", "no-such-group", "--yes"],
