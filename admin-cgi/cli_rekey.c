@@ -15,6 +15,7 @@
 #include "lib/stored.h"
 #include "lib/str.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -51,27 +52,54 @@ cut_line_end(struct buf *b)
 		b->p[--b->n] = '\0';
 }
 
-static bool
-read_hidden(const char *question, struct buf *out)
+static volatile sig_atomic_t ended_by;
+
+static void
+on_end(int sig)
 {
-	char line[LIMIT_CONF_VALUE];
+	ended_by = sig;
+}
+
+/* Asks for a line on `tty`, which is not shown. Whoever ends the program while it waits gets the
+ * terminal back as it was. */
+static bool
+read_silently(FILE *tty, const char *question, char *line, int size)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction end = {.sa_handler = on_end}; /* no SA_RESTART: the read ends */
+	struct sigaction usual[ARRAY_LEN(ends)];
 	struct termios before;
 	struct termios silent;
-	FILE *tty = fopen("/dev/tty", "r+");
 	bool got;
 
-	if (tty == NULL || tcgetattr(fileno(tty), &before) != 0) {
-		if (tty != NULL)
-			(void)fclose(tty);
+	if (tcgetattr(fileno(tty), &before) != 0)
 		return false;
-	}
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		(void)sigaction(ends[i], &end, &usual[i]);
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	(void)tcsetattr(fileno(tty), TCSAFLUSH, &silent);
 	fprintf(tty, "%s: ", question);
 	(void)fflush(tty);
-	got = fgets(line, sizeof(line), tty) != NULL;
+	got = ended_by == 0 && fgets(line, size, tty) != NULL;
 	(void)tcsetattr(fileno(tty), TCSAFLUSH, &before);
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		(void)sigaction(ends[i], &usual[i], NULL);
+	if (ended_by != 0)
+		(void)raise(ended_by);
+	return got;
+}
+
+static bool
+read_hidden(const char *question, struct buf *out)
+{
+	char line[LIMIT_CONF_VALUE];
+	FILE *tty = fopen("/dev/tty", "r+");
+	bool got;
+
+	if (tty == NULL)
+		return false;
+	got = read_silently(tty, question, line, sizeof(line));
 	fputc('\n', tty);
 	(void)fclose(tty);
 	if (got)

@@ -2,12 +2,14 @@
 """gpt-load migrate-keys: another ENCRYPTION_KEY for everything that is stored, whatever
 kills it when."""
 
+import fcntl
 import hashlib
 import json
 import os
 import pty
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -288,6 +290,26 @@ def test_as_the_original_takes_them(start_gateway):
     assert done.stderr.count("every user of this machine") == 2
     assert OLD not in done.stderr and NEW not in done.stderr
     many.check(NEW)
+
+
+def test_a_terminal_shows_what_is_typed_again_after_an_interrupt(tmp_path):
+    ours, its = os.openpty()
+
+    def at_the_terminal():
+        os.setsid()
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+    with subprocess.Popen([COMMAND, "migrate-keys", "--to-ask"], cwd=tmp_path,
+                          env={"DATA_DIR": str(tmp_path / "data")}, preexec_fn=at_the_terminal,
+                          stderr=subprocess.DEVNULL) as process:
+        shown = b""
+        while b"ENCRYPTION_KEY: " not in shown:
+            shown += os.read(ours, 1000)
+        assert not termios.tcgetattr(its)[3] & termios.ECHO
+        os.write(ours, b"half\x03")
+        assert process.wait(20) == -signal.SIGINT
+    assert termios.tcgetattr(its)[3] & termios.ECHO
+    os.close(ours)
+    os.close(its)
 
 
 def test_typed_at_a_terminal_unseen_and_with_progress(start_gateway):
