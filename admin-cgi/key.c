@@ -14,39 +14,20 @@
 
 /* --- one key --- */
 
-struct one {
-	struct db *db;
-	struct pool *pool;
-	struct key_row row;
-};
-
-/* With the pool's state in the DB, as far as that can be had. */
-static enum err
-find_one(struct req *req, struct one *one)
-{
-	struct crypt *crypt;
-
-	enum err e = req_db(req, &one->db);
-	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e == ERR_OK)
-		e = key_get(one->db, crypt, req->ids[0], &req->arena, &one->row, &req->info);
-	return e;
-}
-
 static enum err
 show_one(struct req *req)
 {
-	struct one one;
+	struct pool *pool = NULL;
+	struct key_row row;
+	enum err e = req_key(req, req->ids[0], &row);
 
-	enum err e = find_one(req, &one);
 	if (e != ERR_OK)
 		return e;
-	if (req_pool(req, &one.pool) != ERR_OK) {
+	if (req_pool(req, &pool) != ERR_OK) {
 		req->info = (struct errinfo){0};
-		one.pool = NULL;
+		pool = NULL;
 	}
-	out_key(req, &one.row, one.pool);
+	out_key(req, &row, pool);
 	return ERR_OK;
 }
 
@@ -95,20 +76,24 @@ static enum err
 set_state(struct req *req)
 {
 	enum key_state state;
+	struct key_row row;
+	struct pool *pool;
 	struct str reason;
-	struct one one;
+	struct db *db;
 	size_t changed;
 
 	enum err e = read_state(req, &state, &reason);
 	if (e == ERR_OK)
-		e = find_one(req, &one);
+		e = req_key(req, req->ids[0], &row);
 	if (e == ERR_OK)
-		e = req_pool(req, &one.pool);
+		e = req_pool(req, &pool);
 	if (e == ERR_OK)
-		e = key_set_reason(one.db, req->ids[0], state == KEY_DISABLED ? reason : STR(""),
+		e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = key_set_reason(db, row.id, state == KEY_DISABLED ? reason : STR(""),
 				   &req->info);
 	if (e == ERR_OK)
-		e = pool_set_state(one.pool, one.row.group_id, &req->ids[0], 1, state, &changed);
+		e = pool_set_state(pool, row.group_id, &row.id, 1, state, &changed);
 	if (e != ERR_OK)
 		return e;
 	req_write_back(req);

@@ -1,8 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * The JSON of keys. State and why a key is out are the pool's to say.
+ * Keys looked up, and their JSON. State and why a key is out are the pool's to say.
  */
 #include "admin-cgi/key_out.h"
+
+enum err
+req_key(struct req *req, int64_t id, struct key_row *ret)
+{
+	struct crypt *crypt;
+	struct db *db;
+
+	enum err e = req_db(req, &db);
+	if (e == ERR_OK)
+		e = req_crypt(req, &crypt);
+	return e == ERR_OK ? key_get(db, crypt, id, &req->arena, ret, &req->info) : e;
+}
+
+enum err
+req_readable_key(struct req *req, int64_t id, struct key_row *ret)
+{
+	enum err e = req_key(req, id, ret);
+
+	if (e == ERR_OK && !ret->readable)
+		return err_set(&req->info, ERR_CRYPT, "the key %lld cannot be decrypted",
+			       (long long)id);
+	return e;
+}
 
 static const char *
 state_name(enum key_state state)

@@ -334,11 +334,9 @@ list_logs(struct req *req)
 static enum err
 show_log(struct req *req)
 {
-	struct db_rows *rows = NULL;
+	const struct ids one = {&req->uuid, 1};
 	struct crypt *crypt;
-	struct buf plain;
 	struct db *db;
-	bool found = false;
 
 	enum err e = req_db(req, &db);
 	if (e == ERR_OK)
@@ -346,16 +344,8 @@ show_log(struct req *req)
 	if (e != ERR_OK)
 		return e;
 	req_flush_logs(req);
-	buf_init(&plain, LIMIT_KEY_BYTES);
-	e = db_query(db, SELECT("l.request_body") " WHERE l.id = ?", DB_ARGS(db_text(req->uuid)),
-		     &rows);
-	if (e == ERR_OK && db_next(rows, &e)) {
-		found = true;
-		out_row(req, crypt, rows, &plain);
-	}
-	db_rows_done(rows);
-	buf_done(&plain);
-	if (e == ERR_OK && !found)
+	e = out_rows(req, db, crypt, &one, true);
+	if (e == ERR_OK && req->data.n == 0)
 		return err_set(&req->info, ERR_NOT_FOUND, "there is no such log row");
 	return e;
 }

@@ -5,8 +5,8 @@
  * no cache keeps them; each is noted in the log, with the address and without the key.
  */
 #include "admin-cgi/group_out.h"
+#include "admin-cgi/key_out.h"
 
-#include "lib/key.h"
 #include "lib/log.h"
 #include "lib/setting.h"
 
@@ -20,19 +20,10 @@ static enum err
 reveal_key(struct req *req)
 {
 	struct key_row row;
-	struct crypt *crypt;
-	struct db *db;
+	enum err e = req_readable_key(req, req->ids[0], &row);
 
-	enum err e = req_db(req, &db);
-	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e == ERR_OK)
-		e = key_get(db, crypt, req->ids[0], &req->arena, &row, &req->info);
 	if (e != ERR_OK)
 		return e;
-	if (!row.readable)
-		return err_set(&req->info, ERR_CRYPT, "the key %lld cannot be decrypted",
-			       (long long)row.id);
 	note(req, "upstream key", row.id);
 	out_open(&req->data, NULL, '{');
 	out_int(&req->data, "id", row.id);

@@ -5,12 +5,11 @@
  * base URL, which any answer makes good. One connection, no redirect followed, within
  * a bounded time; nothing is stored, and no key's state changes.
  */
-#include "admin-cgi/admin.h"
+#include "admin-cgi/key_out.h"
 
 #include "lib/channel.h"
 #include "lib/group_input.h"
 #include "lib/json.h"
-#include "lib/key.h"
 #include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/probe.h"
@@ -70,19 +69,10 @@ static enum err
 read_stored_key(struct req *req, int64_t id, struct test *t)
 {
 	struct key_row row;
-	struct crypt *crypt;
-	struct db *db;
+	enum err e = req_readable_key(req, id, &row);
 
-	enum err e = req_db(req, &db);
-	if (e == ERR_OK)
-		e = req_crypt(req, &crypt);
-	if (e == ERR_OK)
-		e = key_get(db, crypt, id, &req->arena, &row, &req->info);
 	if (e != ERR_OK)
 		return e;
-	if (!row.readable)
-		return err_set(&req->info, ERR_CRYPT, "the key %lld cannot be decrypted",
-			       (long long)id);
 	log_info("upstream key %lld is tried at " STR_FMT " for " STR_FMT, (long long)id,
 		 STR_ARG(t->upstream.origin), STR_ARG(req->client_ip));
 	t->key = row.value;
