@@ -74,11 +74,11 @@ struct db_arg {
 	struct str s; /* DB_TEXT; borrowed for the call */
 };
 
-#define db_null()   ((struct db_arg){.type = DB_NULL})
-#define db_int(v)   ((struct db_arg){.type = DB_INT, .i = (v)})
-#define db_bool(v)  ((struct db_arg){.type = DB_BOOL, .i = (v)})
-#define db_text(v)  ((struct db_arg){.type = DB_TEXT, .s = (v)})
-#define db_cstr(v)  ((struct db_arg){.type = DB_TEXT, .s = {(v), strlen(v)}})
+#define db_null()  ((struct db_arg){.type = DB_NULL})
+#define db_int(v)  ((struct db_arg){.type = DB_INT, .i = (v)})
+#define db_bool(v) ((struct db_arg){.type = DB_BOOL, .i = (v)})
+#define db_text(v) ((struct db_arg){.type = DB_TEXT, .s = (v)})
+#define db_cstr(v) ((struct db_arg){.type = DB_TEXT, .s = {(v), strlen(v)}})
 /* What every database can hold in every time zone: within the years 1 to 9999. */
 #define DB_TIME_FIRST (INT64_C(-62135510400) * 1000000)
 #define DB_TIME_LAST  (INT64_C(253402214400) * 1000000 - 1)

@@ -32,6 +32,7 @@ UNIT_TESTS = \
 	tests/unit/test_db_mysql \
 	tests/unit/test_db_mysql_dsn \
 	tests/unit/test_db_pgsql \
+	tests/unit/test_db_pgsql_text \
 	tests/unit/test_db_process \
 	tests/unit/test_db_text \
 	tests/unit/test_envfile \
