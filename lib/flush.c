@@ -12,6 +12,7 @@
  *
  * A row that the database refuses is set aside, but only after a harmless row has
  * been accepted: a database that refuses every row is no reason to give them up.
+ * A segment that cannot be read stays as it is, and holds up no other.
  */
 #include "lib/flush.h"
 #include "lib/batch.h"
@@ -49,6 +50,8 @@ struct flush {
 	struct position *positions; /* what the DB knows of this node's segments */
 	size_t n_positions;
 	struct batch *batch;
+	enum err unreadable; /* why the first segment that was passed over was */
+	struct errinfo unreadable_info;
 };
 
 static bool
@@ -183,10 +186,23 @@ count_lost(struct flush *f, const char *name, int64_t lost)
 	return segment_lost(f->dir, lost, NULL);
 }
 
+/* It is looked at again next time; whoever called hears of the first. */
+static void
+pass_over(struct flush *f, enum err why)
+{
+	if (f->unreadable == ERR_OK) {
+		f->unreadable = why;
+		f->unreadable_info = *f->info;
+	}
+}
+
+/* *ret_whole: to the end, as far as it is written. */
 static enum err
-write_rows(struct flush *f, const char *name, struct segment_reader *r)
+write_rows(struct flush *f, const char *name, struct segment_reader *r, bool *ret_whole)
 {
 	enum err e;
+
+	*ret_whole = false;
 
 	do {
 		int64_t lost = 0;
@@ -196,13 +212,18 @@ write_rows(struct flush *f, const char *name, struct segment_reader *r)
 			return ERR_OK;
 		}
 		e = segment_read(r, f->batch->rows, LIMIT_FLUSH_ROWS, &f->batch->n, &lost, f->info);
-		if (e == ERR_OK && f->batch->n > 0)
+		if (e != ERR_OK) {
+			pass_over(f, e);
+			return ERR_OK;
+		}
+		if (f->batch->n > 0)
 			e = write_batch(f, &(struct batch_place){.segment = name,
 								 .node = f->node,
 								 .position = r->next});
 		if (e == ERR_OK)
 			e = count_lost(f, name, lost);
 	} while (e == ERR_OK && f->batch->n > 0);
+	*ret_whole = e == ERR_OK;
 	return e;
 }
 
@@ -243,16 +264,19 @@ flush_segment(struct flush *f, const char *name)
 {
 	int64_t start = position_of(f, name);
 	struct segment_reader r;
+	bool whole;
 	enum err e = segment_open(f->dir, name, start, &r, f->info);
 
 	if (e == ERR_NOT_FOUND)
 		return ERR_OK; /* given up meanwhile */
 	if (e == ERR_CONF)
 		return set_segment_aside(f, name);
-	if (e != ERR_OK)
-		return e;
-	e = write_rows(f, name, &r);
-	if (e == ERR_OK && r.finished && !f->result->more) {
+	if (e != ERR_OK) {
+		pass_over(f, e);
+		return ERR_OK;
+	}
+	e = write_rows(f, name, &r, &whole);
+	if (whole && r.finished) {
 		/* The file first: a position without a segment is harmless. */
 		if (unlinkat(f->dir, name, 0) < 0 && errno != ENOENT)
 			e = os_failure(f, "cannot remove", name);
@@ -323,6 +347,10 @@ flush_all(struct flush *f)
 	for (size_t i = 0; e == ERR_OK && i < list.n && !f->result->more; i++)
 		e = flush_segment(f, list.name[i]);
 	segment_list_done(&list);
+	if (e == ERR_OK && f->unreadable != ERR_OK) {
+		*f->info = f->unreadable_info;
+		e = f->unreadable;
+	}
 	return e;
 }
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -437,6 +438,33 @@ test_foreign_segment(void **state)
 	spool_close(spool);
 }
 
+/* A segment that could not be read held up all that came after it. */
+static void
+test_an_unreadable_segment_holds_up_no_other(void **state)
+{
+	struct sandbox *s = *state;
+	struct db *db = filled(s, 1);
+	AUTO_FREE char *dir = xasprintf("%s/spool", s->dir);
+	AUTO_FREE char *path = xasprintf("%s/01890a5d-ac96-774b-bcce-b302099a8057.spool", dir);
+	uid_t me = geteuid();
+	struct flush_result result;
+	struct errinfo info = {""};
+	struct spool *spool;
+
+	assert_int_equal(mkdir(dir, 0777) | close(open(path, O_WRONLY | O_CREAT, 0)), 0);
+	assert_int_equal(chmod(s->dir, 0777) | chmod(dir, 0777), 0);
+	assert_int_equal(me == 0 ? seteuid(65534) : 0, 0); /* root may read everything */
+	spool = opened(s);
+	append(spool, sample(1));
+	assert_int_equal(flush_run(&s->conf, db, &(struct flush_bounds){0}, &result, &info),
+			 ERR_IO);
+	assert_int_equal(seteuid(me), 0);
+	assert_non_null(strstr(info.text, "01890a5d"));
+	assert_int_equal(result.rows, 1);
+	db_close(db);
+	spool_close(spool);
+}
+
 /* Of a segment that was given up, or removed just before its remover died. */
 static void
 test_stale_position(void **state)
@@ -611,6 +639,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		test_a_damaged_row_before_the_last_batch_was_not_counted, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_foreign_segment, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_an_unreadable_segment_holds_up_no_other, setup,
+					    teardown),
 	    cmocka_unit_test_setup_teardown(test_stale_position, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
