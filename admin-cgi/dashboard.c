@@ -287,6 +287,7 @@ const struct route routes_dashboard[] = {
     {METHOD_GET, "/api/dashboard/stats", stats, 0},
     {METHOD_GET, "/api/dashboard/chart", chart, 0},
     {METHOD_GET, "/api/dashboard/summary", dashboard_summary, 0},
+    {METHOD_GET, "/api/dashboard/errors", dashboard_errors, 0},
     {METHOD_GET, "/api/dashboard/encryption-status", encryption_status, 0},
     {0},
 };

@@ -35,6 +35,7 @@ admin_cgi_libadmin_a_SOURCES = \
 	admin-cgi/dashboard.c admin-cgi/dashboard.h \
 	admin-cgi/security.c \
 	admin-cgi/summary.c \
+	admin-cgi/failures.c \
 	admin-cgi/multipart.c admin-cgi/multipart.h \
 	admin-cgi/tasks.c \
 	admin-cgi/keytest.c admin-cgi/keytest.h \

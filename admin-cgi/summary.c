@@ -389,6 +389,17 @@ read_question(struct req *req, struct question *ret)
 }
 
 enum err
+dashboard_asked(struct req *req, struct asked *ret)
+{
+	struct question q;
+	enum err e = read_question(req, &q);
+
+	if (e == ERR_OK)
+		*ret = (struct asked){q.range->name, q.from, q.now, q.group_id};
+	return e;
+}
+
+enum err
 dashboard_summary(struct req *req)
 {
 	struct question q;

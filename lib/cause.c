@@ -103,6 +103,23 @@ telling(struct str word, struct str behind)
 	return is_hex(word) || is_measure(word, behind) ? 0 : word.n;
 }
 
+/* What is between words, and behind it: a character, or all of a break of lines. */
+static struct str
+put_between(struct buf *b, struct str why)
+{
+	size_t n = 0;
+
+	if ((unsigned char)why.p[0] >= ' ') {
+		buf_char(b, why.p[0]);
+		return str_from(why, 1);
+	}
+	if (!str_ends(buf_view(b), "…"))
+		buf_cstr(b, "…");
+	while (n < why.n && (unsigned char)why.p[n] <= ' ')
+		n++;
+	return str_from(why, n);
+}
+
 static void
 put_text(struct buf *b, struct str why)
 {
@@ -112,10 +129,7 @@ put_text(struct buf *b, struct str why)
 		size_t keep = telling(word, behind);
 
 		if (word.n == 0) {
-			bool control = (unsigned char)why.p[0] < ' ';
-
-			buf_char(b, control ? ' ' : why.p[0]);
-			why = str_from(why, 1);
+			why = put_between(b, why);
 			continue;
 		}
 		buf_str(b, (struct str){word.p, keep});
@@ -125,27 +139,37 @@ put_text(struct buf *b, struct str why)
 	}
 }
 
-void
-causes_add(struct causes *c, struct str why, int64_t n)
+struct cause *
+causes_add_status(struct causes *c, int64_t status, struct str why, int64_t n)
 {
+	struct cause *ret = NULL;
 	struct buf b;
 	struct str text;
 	size_t i;
 
-	/* Two characters may become the three bytes of "…". */
-	buf_init(&b, 2 * why.n + 1);
-	put_text(&b, why);
+	/* One character may become the three bytes of "…". */
+	buf_init(&b, 3 * why.n + 1);
+	put_text(&b, str_trim(why));
 	check(buf_err(&b) == ERR_OK);
 	text = str_trim(utf8_cut(buf_view(&b), LIMIT_CAUSE_BYTES));
-	for (i = 0; i < c->n && !str_eq(c->v[i].text, text); i++)
+	for (i = 0; i < c->n && !(c->v[i].status == status && str_eq(c->v[i].text, text)); i++)
 		continue;
-	if (i < c->n)
-		c->v[i].n += n;
-	else if (c->n < ARRAY_LEN(c->v))
-		c->v[c->n++] = (struct cause){arena_str(&c->arena, text), n};
-	else
+	if (i == c->n && c->n < ARRAY_LEN(c->v))
+		c->v[c->n++] = (struct cause){.text = arena_str(&c->arena, text), .status = status};
+	if (i < c->n) {
+		ret = &c->v[i];
+		ret->n += n;
+	} else {
 		c->others += n;
+	}
 	buf_done(&b);
+	return ret;
+}
+
+void
+causes_add(struct causes *c, struct str why, int64_t n)
+{
+	causes_add_status(c, 0, why, n);
 }
 
 static int

@@ -84,7 +84,7 @@
 #define LIMIT_BULK_IDS 1000
 /* Malformed keys of one import that its report names; more are only counted. */
 #define LIMIT_KEY_FAULTS 100
-/* Causes of failed validations that one report tells apart, and bytes of each one's text. */
+/* Causes of failures that one report tells apart, and bytes of each one's text. */
 #define LIMIT_CAUSES      40
 #define LIMIT_CAUSE_BYTES 160
 /* Seconds that the test of an upstream may take. */
@@ -122,6 +122,8 @@
 #define LIMIT_LOG_SECONDS  2
 /* Up to this many rows of a class of statuses are sorted by their time. */
 #define LIMIT_LOG_RARE 5000
+/* The newest failed requests of a range whose causes the dashboard counts. */
+#define LIMIT_SUMMARY_FAILURES 2000
 /* Entries of each breakdown of the dashboard. */
 #define LIMIT_SUMMARY_ITEMS 50
 /* Rows that the DB refused and that are kept in files; more are only counted. */

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.ts'
-import { causesOf, tellingPart } from '../src/lib/causes.ts'
+import { causesOf, failuresFilter, tellingPart } from '../src/lib/causes.ts'
 import { found } from '../src/lib/commands.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { shares } from '../src/lib/members.ts'
@@ -145,4 +145,12 @@ test('the lock lets an older npm install everything, from any registry', () => {
   }
   const bad = Object.entries(lock.packages).filter(([, about]) => about.engines ?? about.resolved)
   assert.deepEqual(bad.map(([name]) => name), [], 'see scripts/lock.mjs')
+})
+
+test('a cause of failures finds its rows in the logs', () => {
+  const failed = { is_success: 'false', request_type: 'final' }
+  assert.deepEqual(failuresFilter({ status_code: 429, error: 'Trace req_…in the engine' }), {
+    ...failed, status_code: '429', error_contains: 'in the engine',
+  })
+  assert.deepEqual(failuresFilter({ status_code: 0, error: '' }), { ...failed, status_code: '0' })
 })

@@ -232,6 +232,29 @@ def test_a_class_on_the_dashboard_opens_its_requests(stack, open_tab, provider):
     expect(page.get_by_text("No request matches")).to_be_visible()
 
 
+def test_what_failed_most_opens_its_rows(stack, open_tab, provider):
+    gateway, group = stack
+    gateway.ask(group)
+    for n in range(3):
+        provider.on(answer(422, json={"error": {"message": f"Trace req_{n}abcdefgh is odd"}}),
+                    when=lambda r, n=n: f'"odd-{n}"'.encode() in r.body)
+        gateway.ask(group, json={"model": f"odd-{n}", "messages": []})
+    provider.on(answer(413, json={"error": {"message": "<b>too long</b>"}}),
+                when=lambda r: b'"long"' in r.body)
+    gateway.ask(group, json={"model": "long", "messages": []})
+    tab = open_tab(gateway, f"/?range=1h&group={group.id}")
+    top = tab.page.locator("[data-test=top-errors]")
+    expect(top.locator("tbody tr")).to_have_count(2)
+    expect(top).to_contain_text("Of all 4 failed requests.")
+    expect(top.locator("tbody tr").first).to_contain_text("422")
+    expect(top.locator("tbody tr").first).to_contain_text("Trace req_… is odd")
+    expect(top.locator("tbody tr").nth(1)).to_contain_text("<b>too long</b>")
+    top.get_by_role("button", name="Trace").click()
+    expect(rows(tab)).to_have_count(3)
+    expect(tab.page).to_have_url(re.compile(r"/logs\?(?=.*status_code=422)(?=.*group_name=one)"
+                                            r"(?=.*error_contains=Trace)"))
+
+
 def test_tries_of_one_request_are_one_row_until_asked_for(stack, open_tab, provider):
     gateway, group = stack
     provider.on(answer(500, json={"error": {"message": "first one fails"}}), times=1)

@@ -192,6 +192,8 @@ GOOD = [
     ("getDashboardChart", lambda w: {"query": f"?groupId={w.aggregate.id}"}),
     ("getDashboardSummary", lambda w: {}),
     ("getDashboardSummary", lambda w: {"query": f"?range=1h&group_id={w.group.id}"}),
+    ("getDashboardErrors", lambda w: {"query": "?range=7d"}),
+    ("getDashboardErrors", lambda w: {"query": f"?group_id={w.group.id}"}),
     ("getEncryptionStatus", lambda w: {}),
     ("listLogs", lambda w: {"query": f"?group_name={w.group.name}&is_success=t&status_code=200"
                                      "&request_type=final&start_time=2020-01-01T00:00:00Z"}),
@@ -335,6 +337,7 @@ BAD = [
     ("getDashboardChart", lambda w: {"query": "?groupId=abc"}, 400, "BAD_REQUEST"),
     ("getDashboardSummary", lambda w: {"query": "?range=2h"}, 400, "BAD_REQUEST"),
     ("getDashboardSummary", lambda w: {"query": "?group_id=0"}, 400, "BAD_REQUEST"),
+    ("getDashboardErrors", lambda w: {"query": "?range=2h"}, 400, "BAD_REQUEST"),
     ("listLogs", lambda w: {"query": "?group_id=x"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?status_code=abc"}, 400, "VALIDATION_FAILED"),
     ("listLogs", lambda w: {"query": "?status_class=6xx"}, 400, "VALIDATION_FAILED"),

@@ -228,6 +228,11 @@ def check_summary(filled):
                                  f"&group_id={filled.groups[1].id}")
         assert sum(e["requests"] for e in of_one["by_key"]) == \
             of_one["totals"]["requests"] + of_one["totals"]["retries"], name
+    for query in ("range=1h", "range=30d", f"range=30d&group_id={filled.groups[0].id}"):
+        filled.within(300, f"errors of {query}",
+                      lambda q=query: api.call("GET", f"/api/dashboard/errors?{q}"))
+        got = api.call("GET", f"/api/dashboard/errors?{query}")
+        assert sum(e["count"] for e in got["errors"]) + got["others"] == got["looked_at"] > 0
     totals = api.call("GET", "/api/dashboard/summary?range=30d")["totals"]
     assert totals["requests"] + totals["retries"] == filled.logs
     assert totals["retries"] == filled.logs // 40

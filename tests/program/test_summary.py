@@ -145,9 +145,56 @@ def test_of_one_group_and_of_an_aggregate(run):
     assert f"#{two.id}" in {e["label"] for e in got["by_group"]}
 
 
+def errors(api, query=""):
+    got = api.call("GET", f"/api/dashboard/errors?range=1h{query}")
+    return got, {(e["status_code"], e["error"]): e["count"] for e in got["errors"]}
+
+
+def failed(rows):
+    return [r for r in rows if r["request_type"] == "final" and not r["is_success"]]
+
+
+def test_what_failed_most(run, provider):
+    gateway, one, two, parent = run
+    api = gateway.api
+    for n in range(5):
+        text = f"Trace req_{n}abcdefgh\n  in the engine"
+        provider.on(answer(422, json={"error": {"message": text}}),
+                    when=lambda r, n=n: f'"trace{n}"'.encode() in r.body)
+        gateway.ask(one, json=chat(f"trace{n}"))
+    rows = api.call("GET", "/api/logs?page_size=1000")["items"]
+    got, counts = errors(api)
+    assert sum(counts.values()) == got["looked_at"] == len(failed(rows))
+    assert (got["complete"], got["others"]) == (True, 0)
+    listed = [e["count"] for e in got["errors"]]
+    assert listed == sorted(listed, reverse=True)
+    # What differs, and a break of lines, is no part of the cause: the rest finds the rows.
+    cause = "Trace req_…in the engine"
+    assert counts[422, cause] == 5
+    assert len([1 for status, _ in counts if status == 422]) == 2
+    found = api.call("GET", "/api/logs?is_success=false&error_contains=in%20the%20engine")
+    assert found["pagination"]["total_items"] == 5
+    assert {e["error"]: e["last_at"] for e in got["errors"]}[cause] == \
+        max(r["timestamp"] for r in found["items"])
+
+
+def test_what_failed_most_of_a_group_and_through_an_aggregate(run):
+    gateway, one, two, parent = run
+    api = gateway.api
+    rows = api.call("GET", "/api/logs?page_size=1000")["items"]
+    for group, column in ((one, "group_id"), (two, "group_id"), (parent, "parent_group_id")):
+        got, counts = errors(api, f"&group_id={group.id}")
+        mine = failed([r for r in rows if r[column] == group.id])
+        assert mine
+        assert collections.Counter(r["status_code"] for r in mine) == collections.Counter(
+            status for (status, _), n in counts.items() for _ in range(n))
+    assert errors(api, "&group_id=999999")[0]["errors"] == []
+
+
+@pytest.mark.parametrize("route", ["summary", "errors"])
 @pytest.mark.parametrize("query", ["range=2h", "range=", "group_id=x", "group_id=0", "group_id=-1"])
-def test_bad_questions(api, query):
-    got = api.raw("GET", f"/api/dashboard/summary?{query}")
+def test_bad_questions(api, query, route):
+    got = api.raw("GET", f"/api/dashboard/{route}?{query}")
     if query == "range=":  # as if it were not there
         assert got.json()["data"]["range"] == "24h"
     else:

@@ -44,7 +44,9 @@ test_text(void **state UNUSED)
 	    {"Operation timed out after 5001 milliseconds with 0 bytes received",
 	     "Operation timed out after … milliseconds with … bytes received"},
 	    {"try again in 20s, not 20x", "try again in …, not 20x"},
-	    {"密钥无效\n\tnow ", "密钥无效  now"},
+	    /* What is left is in the text itself, as it stands there. */
+	    {"密钥无效\n\tnow ", "密钥无效…now"},
+	    {"\n{\n  \"error\": \"no\"\n}\n", "{…\"error\": \"no\"…}"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -56,6 +58,25 @@ test_text(void **state UNUSED)
 		assert_true(str_is(c.v[0].text, cases[i].want));
 		causes_done(&c);
 	}
+}
+
+static void
+test_the_same_text_with_another_status(void **state UNUSED)
+{
+	struct causes c;
+
+	causes_init(&c);
+	causes_add_status(&c, 429, STR("slow down"), 1)->last = 7;
+	causes_add_status(&c, 503, STR("slow down"), 2);
+	struct cause *again = causes_add_status(&c, 429, STR("slow down "), 1);
+	assert_int_equal(again->last, 7);
+	assert_int_equal(again->n, 2);
+	assert_int_equal(c.n, 2);
+	while (c.n < LIMIT_CAUSES)
+		causes_add_status(&c, (int64_t)c.n, STR("filler"), 1);
+	assert_null(causes_add_status(&c, 500, STR("slow down"), 3));
+	assert_int_equal(c.others, 3);
+	causes_done(&c);
 }
 
 static void
@@ -161,6 +182,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_text),
+	    cmocka_unit_test(test_the_same_text_with_another_status),
 	    cmocka_unit_test(test_long_text_is_cut_between_characters),
 	    cmocka_unit_test(test_more_than_are_told_apart),
 	    cmocka_unit_test(test_kept_and_read_again),

@@ -19,6 +19,19 @@ export function useSummary(range: Ref<Range>, groupId: Ref<number>, live: Ref<bo
   })
 }
 
+/** Why requests failed; counted anew less often than they are summed. */
+export function useTopErrors(range: Ref<Range>, groupId: Ref<number>, live: Ref<boolean>) {
+  return useQuery({
+    queryKey: ['top-errors', range, groupId],
+    placeholderData: keepPreviousData,
+    refetchInterval: computed(() => (live.value ? 3 * LIVE_MS : false)),
+    queryFn: ({ signal }) => {
+      const query = { range: range.value, ...(groupId.value > 0 && { group_id: groupId.value }) }
+      return unwrap(client.GET('/api/dashboard/errors', { params: { query }, signal }))
+    },
+  })
+}
+
 /** Key counts and warnings; their texts are the server's, in its language. */
 export function useDashboardStats(live: Ref<boolean>) {
   return useQuery({

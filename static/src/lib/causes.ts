@@ -24,6 +24,17 @@ export function causesOf(texts: string[]): FailureCause[] {
     .sort((a, b) => b.count - a.count)
 }
 
+/** The failures of a cause as a filter of the logs. */
+export function failuresFilter(one: { status_code: number; error: string }): Record<string, string> {
+  const telling = tellingPart(one.error)
+  return {
+    is_success: 'false',
+    request_type: 'final',
+    status_code: String(one.status_code),
+    ...(telling && { error_contains: telling }),
+  }
+}
+
 /** The longest part of a cause that stands so in every one of its failures. */
 export function tellingPart(error: string): string {
   const parts = error.split(/…|\[redacted\]/).map((one) => one.trim())
