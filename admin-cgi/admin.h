@@ -174,8 +174,9 @@ struct page {
 };
 struct page req_page(struct req *req);
 int64_t page_offset(struct page page);
-/* The member `pagination`. */
-void out_pagination(struct buf *b, struct page page, int64_t total);
+/* The member `pagination`. capped: the total is a lower bound; stopped: time was over before
+ * the page was full. */
+void out_pagination(struct buf *b, struct page page, int64_t total, bool capped, bool stopped);
 
 /* --- what a request works with; each fills req->info when it fails --- */
 

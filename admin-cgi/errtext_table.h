@@ -382,6 +382,9 @@
 	X("\"sort\" must be \"last_used\", \"added\", \"requests\" or \"failures\"", \
 	  "\"sort\" 必须是 \"last_used\"、\"added\"、\"requests\" 或 \"failures\"", \
 	  "\"sort\" は \"last_used\"、\"added\"、\"requests\"、\"failures\" のいずれかでなければなりません") \
+	X("\"idle\" must be \"never\" or 1 to {} days", \
+	  "\"idle\" 必须是 \"never\" 或 1 到 {1} 天", \
+	  "\"idle\" は \"never\" または 1 から {1} 日でなければなりません") \
 	X("\"order\" must be \"asc\" or \"desc\"", \
 	  "\"order\" 必须是 \"asc\" 或 \"desc\"", \
 	  "\"order\" は \"asc\" または \"desc\" でなければなりません") \

@@ -7,8 +7,11 @@
 #include "admin-cgi/group_out.h"
 #include "admin-cgi/key_out.h"
 
+#include "lib/clock.h"
 #include "lib/group.h"
 #include "lib/limits.h"
+
+#define DAY_US INT64_C(86400000000)
 
 /* --- listing --- */
 
@@ -40,6 +43,22 @@ read_order(struct req *req, struct key_query *q)
 }
 
 static enum err
+read_idle(struct req *req, struct key_query *q)
+{
+	struct str idle = req_query(req, "idle");
+	int64_t days = 0;
+
+	q->never_used = str_is(idle, "never");
+	if (idle.n == 0 || q->never_used)
+		return ERR_OK;
+	if (!str_to_i64(idle, 1, LIMIT_IDLE_DAYS, &days))
+		return err_set(&req->info, ERR_BAD_REQUEST,
+			       "\"idle\" must be \"never\" or 1 to %d days", LIMIT_IDLE_DAYS);
+	q->idle_since = clock_wall_us() - days * DAY_US;
+	return ERR_OK;
+}
+
+static enum err
 read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 {
 	struct str key = req_query(req, "key_value");
@@ -64,7 +83,8 @@ read_query(struct req *req, struct crypt *crypt, struct key_query *q)
 		q->hash = str_of(hex);
 	}
 	q->contains = req_query(req, "contains");
-	return read_order(req, q);
+	enum err e = read_idle(req, q);
+	return e == ERR_OK ? read_order(req, q) : e;
 }
 
 /* Counting half a million rows takes longer than all else of a page: the pool knows. */
@@ -74,7 +94,7 @@ known_total(struct req *req, const struct key_query *q, int64_t *ret)
 	struct key_counts counts;
 	int64_t resting;
 
-	if (q->hash.n > 0 || q->contains.n > 0)
+	if (q->hash.n > 0 || q->contains.n > 0 || q->idle_since > 0 || q->never_used)
 		return false;
 	if (!pool_key_counts(req, q->group_id, &counts, &resting)) {
 		req->info = (struct errinfo){0};
@@ -88,17 +108,27 @@ known_total(struct req *req, const struct key_query *q, int64_t *ret)
 }
 
 static enum err
+find_keys(struct req *req, struct db *db, struct crypt *crypt, struct key_query *q,
+	  struct key_found *ret)
+{
+	if (!known_total(req, q, &q->total))
+		return key_search(db, crypt, q, &req->arena, ret);
+	enum err e = key_page(db, crypt, q, &req->arena, ret);
+	if (ret->n > 0) /* keys that the pool does not have yet */
+		ret->total = MAX(ret->total, q->offset + (int64_t)ret->n);
+	return e;
+}
+
+static enum err
 list_keys(struct req *req)
 {
 	struct key_query q = {0};
 	struct page page = req_page(req);
+	struct key_found found = {0};
 	struct pool *pool = NULL;
 	struct group_row group;
-	struct key_row *rows;
 	struct crypt *crypt;
 	struct db *db;
-	int64_t total = 0;
-	size_t n;
 
 	enum err e = req_db(req, &db);
 	if (e == ERR_OK)
@@ -112,21 +142,17 @@ list_keys(struct req *req)
 	req_write_back(req); /* the filter is on the column */
 	q.limit = page.size;
 	q.offset = page_offset(page);
-	bool known = known_total(req, &q, &total);
-	q.total = total;
-	e = key_page(db, crypt, &q, &req->arena, &rows, &n, known ? NULL : &total);
+	e = find_keys(req, db, crypt, &q, &found);
 	if (e != ERR_OK)
 		return e;
-	if (n > 0) /* keys that the pool does not have yet */
-		total = MAX(total, q.offset + (int64_t)n);
 	if (req_pool(req, &pool) != ERR_OK)
 		pool = NULL;
 	out_open(&req->data, NULL, '{');
 	out_open(&req->data, "items", '[');
-	for (size_t i = 0; i < n; i++)
-		out_key(req, &rows[i], pool);
+	for (size_t i = 0; i < found.n; i++)
+		out_key(req, &found.v[i], pool);
 	out_close(&req->data, ']');
-	out_pagination(&req->data, page, total);
+	out_pagination(&req->data, page, found.total, found.capped, found.stopped);
 	out_close(&req->data, '}');
 	return ERR_OK;
 }

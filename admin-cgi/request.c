@@ -97,13 +97,17 @@ page_offset(struct page page)
 }
 
 void
-out_pagination(struct buf *b, struct page page, int64_t total)
+out_pagination(struct buf *b, struct page page, int64_t total, bool capped, bool stopped)
 {
 	out_open(b, "pagination", '{');
 	out_int(b, "page", page.number);
 	out_int(b, "page_size", page.size);
 	out_int(b, "total_items", total);
 	out_int(b, "total_pages", (total + page.size - 1) / page.size);
+	if (capped)
+		out_bool(b, "total_capped", true);
+	if (stopped)
+		out_bool(b, "stopped", true);
 	out_close(b, '}');
 }
 

@@ -113,6 +113,8 @@ struct key_query {
 	struct str status;   /* empty: any */
 	struct str hash;     /* hex; empty: any */
 	struct str contains; /* part of the note or of the last error; empty: any */
+	int64_t idle_since;  /* µs: last used before that, or never; 0: any */
+	bool never_used;
 	enum key_order order;
 	bool ascending;
 	int64_t offset;
@@ -141,15 +143,27 @@ struct key_row {
 	int64_t updated_at;
 };
 
+/* A page of rows that were looked for. */
+struct key_found {
+	struct key_row *v;
+	size_t n;
+	int64_t total; /* without offset and limit */
+	bool capped;   /* the total is a lower bound */
+	bool stopped;  /* time was over before the page was full */
+};
+
 /* What stands for a value that cannot be decrypted. */
 #define KEY_UNREADABLE "failed-to-decrypt"
 
-/* As q->order says; never used is the longest ago. *ret_total counts without
- * offset and limit; NULL: they are not counted, and q->total is believed. A page beyond
- * the middle is reached from the end, and is off by as many as that total is wrong. */
+/* As q->order says; never used is the longest ago. There are q->total: a page beyond the
+ * middle is reached from the end, and is off by as many as that is wrong. */
 enum err key_page(struct db *db, const struct crypt *crypt, const struct key_query *q,
-		  struct arena *arena, struct key_row **ret, size_t *ret_n, int64_t *ret_total)
-    MUST_CHECK;
+		  struct arena *arena, struct key_found *ret) MUST_CHECK;
+
+/* The same where nobody knows how many there are, and a filter may have to go over all of
+ * the group's keys: for LIMIT_KEY_SEARCH_MS at most, and what was found by then is kept. */
+enum err key_search(struct db *db, const struct crypt *crypt, const struct key_query *q,
+		    struct arena *arena, struct key_found *ret) MUST_CHECK;
 
 /* The next q->limit rows after this id, in order of ids; offset is not looked at. */
 enum err key_scan(struct db *db, const struct crypt *crypt, const struct key_query *q,

@@ -67,8 +67,28 @@ read_row(struct db_rows *rows, const struct crypt *crypt, struct buf *plain, str
 	"last_used_at, created_at, updated_at, gptl_disabled_reason, "                             \
 	"gptl_last_status, gptl_last_error, gptl_failed_at"
 
+/* Keys that are idle are of two stretches of the index by use, or of one. */
+enum use {
+	USE_ANY,  /* as the query says */
+	USE_LONG, /* those that were used, before q->idle_since */
+	USE_NEVER,
+};
+
 static void
-add_filters(struct where *w, const struct key_query *q, struct arena *arena)
+add_use(struct where *w, const struct key_query *q, enum use use)
+{
+	if (use == USE_NEVER || q->never_used) {
+		where_text(w, " AND last_used_at IS NULL");
+	} else if (use == USE_LONG) {
+		where_arg(w, " AND last_used_at < ?", db_time(q->idle_since));
+	} else if (q->idle_since > 0) {
+		where_arg(w, " AND (last_used_at IS NULL OR last_used_at < ?)",
+			  db_time(q->idle_since));
+	}
+}
+
+static void
+add_filters_of(struct where *w, const struct key_query *q, enum use use, struct arena *arena)
 {
 	/* A key is found by its hash, never among all of its group: hence the '+'. */
 	if (q->hash.n > 0)
@@ -84,6 +104,13 @@ add_filters(struct where *w, const struct key_query *q, struct arena *arena)
 		where_arg(w, " AND (notes LIKE ? ESCAPE '!'", part);
 		where_arg(w, " OR gptl_last_error LIKE ? ESCAPE '!')", part);
 	}
+	add_use(w, q, use);
+}
+
+static void
+add_filters(struct where *w, const struct key_query *q, struct arena *arena)
+{
+	add_filters_of(w, q, USE_ANY, arena);
 }
 
 static void
@@ -104,19 +131,6 @@ add_order(struct where *w, const struct key_query *q, bool ascending, enum db_di
 					   : " ORDER BY last_used_at DESC NULLS LAST, id DESC");
 	else
 		where_text_of(w, orders[q->order][ascending]);
-}
-
-static enum err
-count_page(struct db *db, const struct key_query *q, struct arena *arena, int64_t *ret)
-{
-	struct where w;
-
-	where_init(&w);
-	where_text(&w, "SELECT COUNT(*)");
-	add_filters(&w, q, arena);
-	enum err e = where_query_int(&w, db, ret);
-	where_done(&w);
-	return e;
 }
 
 /* Up to `limit` rows of a query of PAGE_COLUMNS. */
@@ -143,9 +157,9 @@ read_rows(struct db *db, const struct crypt *crypt, const struct where *w, size_
  * them, from the end that is nearer; then their rows are read. CROSS JOIN is what SQLite
  * keeps in this order. */
 static void
-add_page(struct where *w, const struct key_query *q, int64_t total, struct arena *arena,
-	 enum db_dialect dialect)
+add_page(struct where *w, const struct key_query *q, struct arena *arena, enum db_dialect dialect)
 {
+	int64_t total = q->total;
 	bool from_end = q->offset > total / 2 && q->offset < total;
 	int64_t end = MIN(q->offset + q->limit, total);
 
@@ -160,27 +174,157 @@ add_page(struct where *w, const struct key_query *q, int64_t total, struct arena
 
 enum err
 key_page(struct db *db, const struct crypt *crypt, const struct key_query *q, struct arena *arena,
-	 struct key_row **ret, size_t *ret_n, int64_t *ret_total)
+	 struct key_found *ret)
 {
-	struct key_row *list = arena_alloc(arena, (size_t)q->limit * sizeof(*list));
-	int64_t total = q->total;
 	struct where w;
-	size_t n = 0;
 
-	enum err e = ret_total != NULL ? count_page(db, q, arena, &total) : ERR_OK;
+	*ret = (struct key_found){.total = q->total};
+	ret->v = arena_alloc(arena, (size_t)q->limit * sizeof(*ret->v));
+	where_init(&w);
+	add_page(&w, q, arena, db_dialect(db));
+	enum err e = read_rows(db, crypt, &w, (size_t)q->limit, arena, ret->v, &ret->n);
+	where_done(&w);
+	return e;
+}
+
+/* --- searching --- */
+
+/* Keys that were used and such that were not stand apart in the index, however far it is
+ * from its beginning to the first of them. */
+static bool
+in_stretches(const struct key_query *q)
+{
+	return q->idle_since > 0 && !q->never_used && q->order == KEY_BY_USE;
+}
+
+static void
+add_stretch(struct where *w, const struct key_query *q, enum use use, struct arena *arena,
+	    enum db_dialect dialect)
+{
+	where_text(w, "SELECT id, last_used_at FROM (SELECT id, last_used_at");
+	add_filters_of(w, q, use, arena);
+	add_order(w, q, q->ascending, dialect);
+	where_arg(w, " LIMIT ?) stretch", db_int(q->offset + q->limit));
+}
+
+static void
+add_found(struct where *w, const struct key_query *q, struct arena *arena, enum db_dialect dialect)
+{
+	where_text(w, "SELECT id");
+	if (in_stretches(q)) {
+		where_text(w, " FROM (");
+		add_stretch(w, q, USE_LONG, arena, dialect);
+		where_text(w, " UNION ALL ");
+		add_stretch(w, q, USE_NEVER, arena, dialect);
+		where_text(w, ") stretches");
+	} else {
+		add_filters(w, q, arena);
+	}
+	add_order(w, q, q->ascending, dialect);
+	where_arg(w, " LIMIT ?", db_int(q->limit));
+	where_arg(w, " OFFSET ?", db_int(q->offset));
+}
+
+/* What was found before the time was over is kept. */
+static enum err
+find_page(struct db *db, const struct key_query *q, struct arena *arena, int64_t *ids, size_t *n)
+{
+	struct db_rows *rows = NULL;
+	struct where w;
+	enum err e = db_begin_bounded(db, LIMIT_KEY_SEARCH_MS);
+
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
-	add_page(&w, q, total, arena, db_dialect(db));
-	e = read_rows(db, crypt, &w, (size_t)q->limit, arena, list, &n);
+	add_found(&w, q, arena, db_dialect(db));
+	e = where_query(&w, db, &rows);
+	while (e == ERR_OK && *n < (size_t)q->limit && db_next(rows, &e))
+		ids[(*n)++] = db_col_int(rows, 0);
+	db_rows_done(rows);
 	where_done(&w);
+	db_rollback(db);
+	return e;
+}
+
+#define IDS_AT_ONCE 100
+
+/* Up to IDS_AT_ONCE rows, in the order of the query. */
+static enum err
+read_these(struct db *db, const struct crypt *crypt, const struct key_query *q, const int64_t *ids,
+	   size_t n, struct arena *arena, struct key_found *ret)
+{
+	struct where w;
+	size_t got = 0;
+
+	where_init(&w);
+	where_text(&w, PAGE_COLUMNS " FROM api_keys WHERE id IN (");
+	for (size_t i = 0; i < n; i++)
+		where_arg_of(&w, i > 0 ? ", ?" : "?", db_int(ids[i]));
+	where_text(&w, ")");
+	add_order(&w, q, q->ascending, db_dialect(db));
+	enum err e = read_rows(db, crypt, &w, n, arena, ret->v + ret->n, &got);
+	where_done(&w);
+	ret->n += got;
+	return e;
+}
+
+static enum err
+count_found(struct db *db, const struct key_query *q, struct arena *arena, int64_t *ret)
+{
+	bool stretches = q->idle_since > 0 && !q->never_used;
+	struct where w;
+	enum err e = db_begin_bounded(db, LIMIT_KEY_COUNT_MS);
+
 	if (e != ERR_OK)
 		return e;
-	*ret = list;
-	*ret_n = n;
-	if (ret_total != NULL)
-		*ret_total = total;
+	where_init(&w);
+	where_text(&w, "SELECT (SELECT COUNT(*)");
+	add_filters_of(&w, q, stretches ? USE_LONG : USE_ANY, arena);
+	if (stretches) {
+		where_text(&w, ") + (SELECT COUNT(*)");
+		add_filters_of(&w, q, USE_NEVER, arena);
+	}
+	where_text(&w, ")");
+	e = where_query_int(&w, db, ret);
+	where_done(&w);
+	db_rollback(db);
+	return e;
+}
+
+/* The last page, when it is not the first and empty, says it itself. */
+static enum err
+find_total(struct db *db, const struct key_query *q, struct arena *arena, struct key_found *ret)
+{
+	int64_t so_far = ret->n > 0 ? q->offset + (int64_t)ret->n : 0;
+	bool last = (int64_t)ret->n < q->limit && (ret->n > 0 || q->offset == 0);
+
+	ret->total = so_far;
+	ret->capped = ret->stopped;
+	if (ret->stopped || last)
+		return ERR_OK;
+	enum err e = count_found(db, q, arena, &ret->total);
+	if (e != ERR_TIMEOUT)
+		return e;
+	ret->total = ret->n > 0 ? so_far + 1 : 0;
+	ret->capped = true;
 	return ERR_OK;
+}
+
+enum err
+key_search(struct db *db, const struct crypt *crypt, const struct key_query *q, struct arena *arena,
+	   struct key_found *ret)
+{
+	int64_t *ids = arena_alloc(arena, (size_t)q->limit * sizeof(*ids));
+	size_t n = 0;
+	enum err e = find_page(db, q, arena, ids, &n);
+
+	*ret = (struct key_found){.stopped = e == ERR_TIMEOUT};
+	if (ret->stopped)
+		e = ERR_OK;
+	ret->v = arena_alloc(arena, MAX(n, (size_t)1) * sizeof(*ret->v));
+	for (size_t i = 0; i < n && e == ERR_OK; i += IDS_AT_ONCE)
+		e = read_these(db, crypt, q, ids + i, MIN(n - i, (size_t)IDS_AT_ONCE), arena, ret);
+	return e == ERR_OK ? find_total(db, q, arena, ret) : e;
 }
 
 enum err

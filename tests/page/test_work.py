@@ -75,6 +75,27 @@ def test_sorted_and_searched_and_back(stack, open_tab):
     expect(rows(tab)).to_have_count(1)
 
 
+def test_keys_that_are_idle(stack, open_tab):
+    gateway, group = stack
+    gateway.ask(group)
+    gateway.api.logs(1, group_name="one", request_type="final")
+    used = next(row for row in group.key_list() if row["last_used_at"])
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    expect(rows(tab)).to_have_count(7)
+    idle = tab.page.get_by_label("Filter by last use")
+    idle.select_option("never")
+    expect(rows(tab)).to_have_count(6)
+    expect(tab.page).to_have_url(re.compile("idle=never"))
+    assert tab.page.locator(f"tr[data-id='{used['id']}']").count() == 0
+    idle.select_option("30")
+    expect(tab.page).to_have_url(re.compile("idle=30"))
+    expect(rows(tab)).to_have_count(6)
+    tab.page.get_by_label("Filter by state").select_option("disabled")
+    tab.page.get_by_role("button", name="Show all keys").click()
+    expect(rows(tab)).to_have_count(7)
+    expect(idle).to_have_value("")
+
+
 def test_validation_says_why_keys_failed(stack, open_tab):
     gateway, group = stack
     tab = open_tab(gateway, f"/groups/{group.id}")

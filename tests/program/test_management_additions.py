@@ -448,5 +448,9 @@ def test_keys_are_sorted_and_searched(gateway, provider, make_group):
     assert listed("contains=5_%25") == []  # no wildcards
     assert listed("contains=incorrect+api+key") == [keys[2]] or listed(
         "contains=Incorrect+API+key") == [keys[2]]
-    for bad in ("sort=value", "order=up"):
+    used = {row["key_value"] for row in group.key_list() if row["last_used_at"]}
+    assert used
+    assert set(listed("idle=never")) == set(keys) - used == set(listed("idle=1&sort=added"))
+    assert listed("idle=never&contains=50%25") == [key for key in keys[1:2] if key not in used]
+    for bad in ("sort=value", "order=up", "idle=0", "idle=often", "idle=3651"):
         assert gateway.api.raw("GET", f"/api/keys?group_id={group.id}&{bad}").status == 400

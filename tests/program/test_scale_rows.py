@@ -202,6 +202,11 @@ def check_keys(filled):
                 measure_keys(filled, query)
     measure_keys(filled, "&page=3&page_size=100")
     measure_keys(filled, "&key_value=sk-filled-key-777")
+    for query, total in (("&idle=never", filled.keys // 10), ("&idle=1&status=invalid", None)):
+        got = filled.gateway.api.call(
+            "GET", f"/api/keys?group_id={filled.groups[0].id}{query}")["pagination"]
+        assert total in (None, got["total_items"])
+        measure_keys(filled, query)
 
 
 def measure_keys(filled, query):

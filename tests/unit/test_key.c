@@ -391,13 +391,18 @@ test_counts_and_invalid(void **state)
 }
 
 static void
-test_page(void **state)
+search(struct fixture *f, const struct key_query *q, struct key_found *ret)
+{
+	assert_int_equal(key_search(f->db, f->crypt, q, &f->arena, ret), ERR_OK);
+	assert_false(ret->capped || ret->stopped);
+}
+
+static void
+test_search(void **state)
 {
 	struct fixture *f = *state;
 	struct key_query q = {.group_id = 1, .limit = 3};
-	struct key_row *rows;
-	int64_t total;
-	size_t n;
+	struct key_found found;
 
 	add(f, 1, "key-", 5);
 	assert_int_equal(db_exec(f->db, "UPDATE api_keys SET last_used_at = ? WHERE id = 2",
@@ -406,29 +411,34 @@ test_page(void **state)
 	sandbox_exec(f->db,
 		     "UPDATE api_keys SET key_value = 'damaged', status = 'invalid' WHERE id = 4");
 
-	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
-	assert_int_equal(total, 5);
-	assert_int_equal(n, 3);
-	assert_int_equal(rows[0].id, 2);
-	assert_true(str_is(rows[0].value, "key-1"));
-	assert_true(rows[0].last_used_at > 0);
-	assert_int_equal(rows[1].id, 5);
-	assert_int_equal(rows[2].id, 4);
-	assert_false(rows[2].readable);
-	assert_true(str_is(rows[2].value, KEY_UNREADABLE));
+	search(f, &q, &found);
+	assert_int_equal(found.total, 5);
+	assert_int_equal(found.n, 3);
+	assert_int_equal(found.v[0].id, 2);
+	assert_true(str_is(found.v[0].value, "key-1"));
+	assert_true(found.v[0].last_used_at > 0);
+	assert_int_equal(found.v[1].id, 5);
+	assert_int_equal(found.v[2].id, 4);
+	assert_false(found.v[2].readable);
+	assert_true(str_is(found.v[2].value, KEY_UNREADABLE));
 
 	q.offset = 3;
-	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
-	assert_int_equal(n, 2);
-	assert_int_equal(rows[1].id, 1);
-	q.hash = rows[1].hash;
+	search(f, &q, &found);
+	assert_int_equal(found.n, 2);
+	assert_int_equal(found.total, 5);
+	assert_int_equal(found.v[1].id, 1);
+	q.hash = found.v[1].hash;
 	q.offset = 0;
-	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
-	assert_int_equal(total, 1);
+	search(f, &q, &found);
+	assert_int_equal(found.total, 1);
 	q = (struct key_query){.group_id = 1, .status = STR("invalid"), .limit = 3};
-	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, &total), ERR_OK);
-	assert_int_equal(total, 1);
-	assert_int_equal(rows[0].id, 4);
+	search(f, &q, &found);
+	assert_int_equal(found.total, 1);
+	assert_int_equal(found.v[0].id, 4);
+	q.offset = 3;
+	search(f, &q, &found);
+	assert_int_equal(found.n, 0);
+	assert_int_equal(found.total, 1);
 }
 
 /* Twelve keys of which some were used, some failed and some are out. */
@@ -451,19 +461,18 @@ static void
 walk_pages(struct fixture *f, struct key_query q, int64_t limit, const struct key_row *all,
 	   size_t n_all)
 {
-	struct key_row *rows;
-	size_t n;
+	struct key_found found;
 
 	q.limit = limit;
 	q.total = (int64_t)n_all;
 	for (q.offset = 0; q.offset < q.total; q.offset += limit) {
-		assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, NULL), ERR_OK);
-		assert_int_equal(n, MIN(limit, q.total - q.offset));
-		for (size_t i = 0; i < n; i++)
-			assert_int_equal(rows[i].id, all[(size_t)q.offset + i].id);
+		assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &found), ERR_OK);
+		assert_int_equal(found.n, MIN(limit, q.total - q.offset));
+		for (size_t i = 0; i < found.n; i++)
+			assert_int_equal(found.v[i].id, all[(size_t)q.offset + i].id);
 	}
-	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &rows, &n, NULL), ERR_OK);
-	assert_int_equal(n, 0);
+	assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &found), ERR_OK);
+	assert_int_equal(found.n, 0);
 }
 
 static void
@@ -480,16 +489,61 @@ test_pages_from_both_ends(void **state)
 				      .order = (enum key_order)(i % 4),
 				      .ascending = i % 8 >= 4,
 				      .limit = 100};
-		struct key_row *all;
-		int64_t total;
-		size_t n;
+		struct key_found all;
 
-		assert_int_equal(key_page(f->db, f->crypt, &q, &f->arena, &all, &n, &total),
-				 ERR_OK);
-		assert_int_equal(n, total);
-		assert_int_equal(n, counts[i / 8]);
+		search(f, &q, &all);
+		assert_int_equal(all.n, all.total);
+		assert_int_equal(all.n, counts[i / 8]);
 		for (int64_t limit = 1; limit <= 13; limit++)
-			walk_pages(f, q, limit, all, n);
+			walk_pages(f, q, limit, all.v, all.n);
+	}
+}
+
+/* Whatever they are sorted by: the rows that match are those of all, in their order, page
+ * by page, each time with their number. */
+static void
+check_idle(struct fixture *f, struct key_query q, int64_t since)
+{
+	struct key_found all;
+	struct key_found found;
+	size_t matching = 0;
+	size_t seen = 0;
+
+	q.limit = 100;
+	search(f, &q, &all);
+	q.never_used = since == 0;
+	q.idle_since = since;
+	q.limit = 2;
+	for (size_t i = 0; i < all.n; i++) {
+		if (all.v[i].last_used_at >= (since > 0 ? since : 1))
+			continue;
+		q.offset = (int64_t)(matching - matching % 2);
+		search(f, &q, &found);
+		assert_int_equal(found.v[matching++ % 2].id, all.v[i].id);
+	}
+	for (q.offset = 0; q.offset == 0 || found.n > 0; q.offset += q.limit) {
+		search(f, &q, &found);
+		assert_int_equal(found.total, matching);
+		seen += found.n;
+	}
+	assert_int_equal(seen, matching);
+}
+
+static void
+test_idle(void **state)
+{
+	struct fixture *f = *state;
+
+	add_various(f);
+	for (int order = 0; order < 8; order++) {
+		struct key_query q = {
+		    .group_id = 1, .order = (enum key_order)(order % 4), .ascending = order >= 4};
+
+		for (int64_t second = 0; second < 5; second++)
+			check_idle(f, q, (1767294245 + second) * 1000000);
+		check_idle(f, q, 0);
+		q.status = STR("active");
+		check_idle(f, q, 1767294246000000);
 	}
 }
 
@@ -507,8 +561,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_find_and_delete, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_outbox_stretches, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_counts_and_invalid, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_page, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_search, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pages_from_both_ends, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,8 @@ export interface KeyFilters {
   key_value?: string
   key_hash?: string
   contains?: string
+  /** Not used for so many days, or "never". */
+  idle?: string
   sort?: KeySort
   order?: 'asc' | 'desc'
   page: number

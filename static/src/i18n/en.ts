@@ -285,6 +285,11 @@ const en = {
   },
   keyState: { active: 'Active', resting: 'Resting', invalid: 'Invalid', disabled: 'Disabled' },
   keys: {
+    idle: 'Filter by last use',
+    anyUse: 'Any use',
+    neverUsed: 'Never used',
+    idleDays: 'Idle for {n} day|Idle for {n} days',
+    stopped: 'The search was stopped after two seconds: there may be more. Narrow it by state or last use.',
     total: 'Keys',
     all: 'All keys',
     key: 'Key',

@@ -291,6 +291,11 @@ const ja: Messages = {
   },
   keyState: { active: '有効', resting: '休止中', invalid: '無効', disabled: '停止' },
   keys: {
+    idle: '最終使用で絞り込む',
+    anyUse: '使用状況すべて',
+    neverUsed: '未使用',
+    idleDays: '{n} 日間未使用',
+    stopped: '検索は 2 秒で打ち切られました。ほかにもある可能性があります。状態や最終使用で絞り込んでください。',
     total: 'キー',
     all: 'すべてのキー',
     key: 'キー',

@@ -283,6 +283,11 @@ const zh: Messages = {
   },
   keyState: { active: '有效', resting: '冷却中', invalid: '无效', disabled: '已禁用' },
   keys: {
+    idle: '按最近使用筛选',
+    anyUse: '不限使用情况',
+    neverUsed: '从未使用',
+    idleDays: '{n} 天未使用',
+    stopped: '搜索两秒后已停止，可能还有更多结果。请按状态或最近使用缩小范围。',
     total: '密钥',
     all: '全部密钥',
     key: '密钥',
