@@ -8,6 +8,7 @@ import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.t
 import { causesOf, failuresFilter, tellingPart } from '../src/lib/causes.ts'
 import { found } from '../src/lib/commands.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
+import { COLUMNS, FORMATS } from '../src/lib/logExport.ts'
 import { shares } from '../src/lib/members.ts'
 import { mergeOrder, moved, sortChanges } from '../src/lib/order.ts'
 import { isRange, rangeMs } from '../src/lib/ranges.ts'
@@ -153,4 +154,21 @@ test('a cause of failures finds its rows in the logs', () => {
     ...failed, status_code: '429', error_contains: 'in the engine',
   })
   assert.deepEqual(failuresFilter({ status_code: 0, error: '' }), { ...failed, status_code: '0' })
+})
+
+test('log rows as files: one line each, and the same columns', () => {
+  const row = Object.fromEntries(COLUMNS.map((name) => [name, null])) as never
+  const rows = [
+    { ...(row as object), status_code: 429, error_message: '=odd\n"x"', request_body: 'not asked for' },
+    row,
+  ] as never
+  const lines = FORMATS.jsonl.rows(rows).split('\n')
+  assert.equal(lines.length, 3)
+  assert.equal(lines[2], '')
+  const first = JSON.parse(lines[0]!) as Record<string, unknown>
+  assert.deepEqual(Object.keys(first), [...COLUMNS])
+  assert.equal(first.status_code, 429)
+  assert.equal(first.error_message, '=odd\n"x"')
+  assert.ok(FORMATS.csv.rows(rows).includes('"\'=odd\n""x"""'))
+  assert.ok(FORMATS.csv.head.startsWith('\ufefftimestamp,'))
 })

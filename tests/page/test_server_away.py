@@ -169,7 +169,7 @@ def test_what_a_provider_says_is_shown_as_text(start_gateway, provider, open_tab
 def test_no_address_holds_a_secret(stack, open_tab):
     gateway, group = stack
     tab = open_tab(gateway, f"/groups/{group.id}")
-    tab.page.get_by_placeholder("Find a key by its full value").fill("sk-secret-value-0001")
+    tab.page.get_by_label("Find a key by its full value").fill("sk-secret-value-0001")
     tab.page.keyboard.press("Enter")
     drawer = tab.page.locator("[data-test=key-drawer]")
     drawer.get_by_role("button", name="Show").click()
@@ -177,7 +177,8 @@ def test_no_address_holds_a_secret(stack, open_tab):
     drawer.get_by_role("link", name="All in the logs").click()
     expect(tab.page.locator("tbody tr[data-index]")).to_have_count(1)
     with tab.page.expect_download() as download:
-        tab.page.get_by_role("button", name="Export CSV").click()
+        tab.page.get_by_role("button", name="Export").click()
+        tab.page.get_by_role("menuitem", name="CSV").click()
     assert "gpt-" in open(download.value.path()).read()
     seen = [*tab.asked, tab.page.url]
     assert not [url for url in seen if "sk-secret" in url or AUTH_KEY in url]

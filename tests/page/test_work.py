@@ -3,6 +3,7 @@
 the address, settings put back."""
 
 import csv
+import json
 import re
 
 import pytest
@@ -199,10 +200,21 @@ def test_filters_of_the_logs_are_chips_in_the_address(stack, open_tab, provider)
     page.get_by_label("Time range").select_option("1h")
     expect(page).to_have_url(re.compile("range=1h"))
     with page.expect_download() as download:
-        page.get_by_role("button", name="Export CSV").click()
+        page.get_by_role("button", name="Export").click()
+        page.get_by_role("menuitem", name="CSV").click()
     with open(download.value.path(), encoding="utf-8-sig", newline="") as file:
         lines = list(csv.DictReader(file))
     assert [(one["model"], one["status_code"]) for one in lines] == [("error-400", "400")]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+        page.get_by_role("menuitem", name="JSON lines").click()
+    assert download.value.suggested_filename.endswith(".jsonl")
+    with open(download.value.path(), encoding="utf-8") as file:
+        objects = [json.loads(line) for line in file]
+    assert [(one["model"], one["status_code"], one["is_success"]) for one in objects] == [
+        ("error-400", 400, False)]
+    assert set(objects[0]) == set(lines[0])
+    assert "*" in objects[0]["key_value"]
     page.get_by_role("button", name="Remove the filter: Status code").click()
     expect(rows(tab)).to_have_count(2)
 
