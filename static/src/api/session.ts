@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { useQuery } from '@tanstack/vue-query'
+import { signOut } from '@/state/session'
 import { ApiError, client, unwrap } from './client'
+import { queryClient } from './query'
 
 /** Throws an ApiError when the key is not the right one, or after too many tries. */
 export async function checkKey(key: string): Promise<void> {
@@ -21,4 +23,10 @@ export function useVersion() {
     staleTime: Infinity,
     queryFn: ({ signal }) => unwrap(client.GET('/api/version', { signal })),
   })
+}
+
+/** Forgets the key, and what was read with it. */
+export function leave(idle = false) {
+  queryClient.clear()
+  signOut(idle)
 }
