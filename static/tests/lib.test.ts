@@ -5,8 +5,10 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.ts'
+import { differences } from '../src/lib/groupDiff.ts'
 import { causesOf, failuresFilter, tellingPart } from '../src/lib/causes.ts'
 import { found } from '../src/lib/commands.ts'
+import { idleLeft, idleMinutes } from '../src/lib/idle.ts'
 import { chipsOf, filtersOf, fold, statusFilter } from '../src/lib/logFilters.ts'
 import { COLUMNS, FORMATS } from '../src/lib/logExport.ts'
 import { shares } from '../src/lib/members.ts'
@@ -171,4 +173,35 @@ test('log rows as files: one line each, and the same columns', () => {
   assert.equal(first.error_message, '=odd\n"x"')
   assert.ok(FORMATS.csv.rows(rows).includes('"\'=odd\n""x"""'))
   assert.ok(FORMATS.csv.head.startsWith('\ufefftimestamp,'))
+})
+
+test('a page that nobody touches has its time', () => {
+  assert.equal(idleMinutes(null), 30)
+  assert.equal(idleMinutes('7'), 30)
+  assert.equal(idleMinutes('0'), 0)
+  assert.equal(idleLeft(1000, 61_000, 30), 29 * 60_000)
+  assert.ok(idleLeft(1000, 1000 + 30 * 60_000, 30) <= 0)
+  assert.equal(idleLeft(0, 1e15, 0), Infinity)
+})
+
+test('what saving a group would change, item by item', () => {
+  const before = bodyOf(newDraft('standard'))
+  const draft = newDraft('standard')
+  draft.display_name = 'Main'
+  draft.proxy_keys = 'sk-one,sk-two'
+  draft.upstreams = [
+    { id: 1, url: before.upstreams![0]!.url, weight: 5 },
+    { id: 2, url: 'https://two.example', weight: 1 },
+  ]
+  draft.redirects = [{ id: 3, from: 'a', to: 'b' }]
+  assert.deepEqual(differences(before, bodyOf(draft)), [
+    { field: 'display_name', item: '', old: '', now: 'Main' },
+    { field: 'proxy_keys', item: '', old: '0', now: '2 (+2 −0)' },
+    { field: 'upstreams', item: before.upstreams![0]!.url, old: '1', now: '5' },
+    { field: 'upstreams', item: 'https://two.example', old: null, now: '1' },
+    { field: 'model_redirect_rules', item: 'a', old: null, now: 'b' },
+  ])
+  const turned = bodyOf({ ...draft, upstreams: [...draft.upstreams].reverse() })
+  assert.deepEqual(differences(bodyOf(draft), turned).map((one) => one.field), ['upstreams'])
+  assert.deepEqual(differences(before, before), [])
 })

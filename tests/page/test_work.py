@@ -116,7 +116,11 @@ def test_validation_says_why_keys_failed(stack, open_tab):
     expect(tab.page.locator("tbody")).to_contain_text("5 valid, 2 failed")
     # What it found is there for who comes later.
     tab.page.get_by_role("button", name="Validation").click()
-    expect(tab.page.locator("[data-test=causes]")).to_contain_text("Incorrect API key provided")
+    drawer = tab.page.get_by_role("dialog")
+    expect(drawer.locator("[data-test=causes]")).to_contain_text("Incorrect API key provided")
+    drawer.get_by_role("button", name="Test the invalid ones again").click()
+    expect(drawer.locator("[data-test=task-progress]")).to_contain_text("0 valid, 2 failed")
+    expect(tab.page.locator("tbody tr")).to_have_count(2)
 
 
 def test_a_validation_shows_every_failure_of_a_large_group(start_gateway, provider, open_tab):
@@ -423,6 +427,28 @@ def test_the_guide_leads_to_a_first_request(start_gateway, provider, open_tab):
 
 def stored(gateway, group):
     return gateway.api.call("GET", f"/api/groups/{group.id}")
+
+
+def test_what_saving_would_change_is_shown_before(stack, open_tab):
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}/edit")
+    page = tab.page
+    crumbs = page.get_by_role("navigation", name="Where this is")
+    expect(crumbs).to_have_text(re.compile("Groups and keys.*one"))
+    page.get_by_label("Display name").fill("Main")
+    page.locator("#tab-upstreams").click()
+    page.get_by_label("Weight").first.fill("7")
+    page.get_by_label("Weight").first.press("Tab")
+    page.locator("[data-test=unsaved]").click()
+    shown = page.locator("[data-test=changes]")
+    expect(shown.locator("dt")).to_have_count(2)
+    expect(shown).to_contain_text(re.compile(r"Display name.*empty.*→.*Main.*Upstreams.*1.*→.*7",
+                                             re.S))
+    expect(page.get_by_role("tab", name="Changes (2)")).to_have_attribute("aria-selected", "true")
+    assert tab.violations() == []
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", name="Main")).to_be_visible()
+    assert stored(gateway, group)["upstreams"][0]["weight"] == 7
 
 
 def test_what_somebody_else_has_saved_meanwhile_is_not_undone_unasked(stack, open_tab):

@@ -57,6 +57,9 @@ VIEWS = [
          lambda page: page.locator("#tab-overrides").click()),
     View("editor-json", "/groups/{group}/edit",
          lambda page: page.locator("#tab-json").click()),
+    View("editor-changes", "/groups/{group}/edit", lambda page: [
+        page.get_by_role("textbox").nth(1).fill("Another name"),
+        page.locator(test_id("unsaved")).click()]),
     View("new-aggregate", "/groups/new?type=aggregate",
          lambda page: page.locator("#tab-members").click()),
     View("logs", "/logs"),
