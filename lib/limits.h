@@ -82,7 +82,7 @@
 #define LIMIT_FIND_KEYS 100
 /* Milliseconds in which a page of keys is looked for, and in which they are counted. */
 #define LIMIT_KEY_SEARCH_MS 2000
-#define LIMIT_KEY_COUNT_MS  50
+#define LIMIT_KEY_COUNT_MS  250
 /* Days for which a key that is looked for was not used, at most. */
 #define LIMIT_IDLE_DAYS 3650
 /* Ids of one bulk action of the management API. */

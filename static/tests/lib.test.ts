@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { csvRows } from '../src/lib/csv.ts'
 import { bodyOf, changesOf, collisions, newDraft } from '../src/lib/groupDraft.ts'
 import { differences } from '../src/lib/groupDiff.ts'
+import { inUnit } from '../src/lib/ago.ts'
 import { causesOf, failuresFilter, tellingPart } from '../src/lib/causes.ts'
 import { found } from '../src/lib/commands.ts'
 import { idleLeft, idleMinutes } from '../src/lib/idle.ts'
@@ -204,4 +205,15 @@ test('what saving a group would change, item by item', () => {
   const turned = bodyOf({ ...draft, upstreams: [...draft.upstreams].reverse() })
   assert.deepEqual(differences(bodyOf(draft), turned).map((one) => one.field), ['upstreams'])
   assert.deepEqual(differences(before, before), [])
+})
+
+test('how long ago is said in a unit that tells', () => {
+  const day = 86_400
+  assert.deepEqual(inUnit(0), [0, 'second'])
+  assert.deepEqual(inUnit(-59), [-59, 'second'])
+  assert.deepEqual(inUnit(3 * 3600 + 5), [3, 'hour'])
+  assert.deepEqual(inUnit(-45 * day), [-45, 'day'])
+  assert.deepEqual(inUnit(-100 * day), [-3, 'month'])
+  assert.deepEqual(inUnit(-600 * day), [-20, 'month'])
+  assert.deepEqual(inUnit(-1102 * day), [-3, 'year'])
 })

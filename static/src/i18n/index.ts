@@ -2,6 +2,7 @@
 // The page's texts. A language is one lazily loaded module with the same keys as
 // en.ts, which the compiler checks; nothing is compiled at run time.
 import { computed, ref, shallowRef } from 'vue'
+import { inUnit } from '@/lib/ago'
 import type { Messages } from './en'
 
 export type Locale = 'zh-CN' | 'en-US' | 'ja-JP'
@@ -133,20 +134,11 @@ export function duration(ms: number): string {
   return `${formats.value.decimal.format(ms / 60_000)} min`
 }
 
-const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
-  ['day', 86_400],
-  ['hour', 3600],
-  ['minute', 60],
-  ['second', 1],
-]
-
 /** "3 min. ago", "in 2 hr."; seen from `now` in ms. */
 export function relative(iso: string | number, now: number): string {
-  const seconds = Math.round((new Date(iso).getTime() - now) / 1000)
-  for (const [unit, size] of STEPS)
-    if (Math.abs(seconds) >= size || unit === 'second')
-      return formats.value.relative.format(Math.trunc(seconds / size), unit)
-  return ''
+  return formats.value.relative.format(
+    ...inUnit(Math.round((new Date(iso).getTime() - now) / 1000)),
+  )
 }
 
 export function bytes(n: number): string {
