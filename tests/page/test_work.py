@@ -211,6 +211,8 @@ def test_filters_of_the_logs_are_chips_in_the_address(stack, open_tab, provider)
     assert [(one["model"], one["status_code"]) for one in lines] == [("error-400", "400")]
     with page.expect_download() as download:
         page.get_by_role("button", name="Export").click()
+        tab.settle()
+        assert tab.violations() == []
         page.get_by_role("menuitem", name="JSON lines").click()
     assert download.value.suggested_filename.endswith(".jsonl")
     with open(download.value.path(), encoding="utf-8") as file:

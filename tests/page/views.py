@@ -66,9 +66,6 @@ VIEWS = [
     View("logs-filtered", "/logs?range=1h&is_success=false"),
     View("logs-columns", "/logs", lambda page: page.locator("details summary").click()
          if page.viewport_size["width"] >= 700 else None),
-    View("logs-export", "/logs", lambda page: [
-        page.get_by_role("main").locator(".el-dropdown button").click(),
-        page.get_by_role("menuitem").first.wait_for()]),
     View("log", "/logs?row={log}", lambda page: page.locator(test_id("log-panel")).wait_for()),
     View("tasks", "/tasks"),
     View("settings", "/settings"),
