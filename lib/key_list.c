@@ -197,32 +197,69 @@ in_stretches(const struct key_query *q)
 	return q->idle_since > 0 && !q->never_used && q->order == KEY_BY_USE;
 }
 
-static void
-add_stretch(struct where *w, const struct key_query *q, enum use use, struct arena *arena,
-	    enum db_dialect dialect)
+/* What of them is read: a page near the beginning from both, as far as it may reach into
+ * either; of one far away the rows before it are passed over in the index. */
+struct reach {
+	int64_t first; /* offsets */
+	int64_t second;
+	int64_t both;
+	int64_t limit; /* of each */
+};
+#define FAR_PAGES 5
+
+static enum use
+stretch_of(const struct key_query *q, bool second)
 {
-	where_text(w, "SELECT id, last_used_at FROM (SELECT id, last_used_at");
-	add_filters_of(w, q, use, arena);
-	add_order(w, q, q->ascending, dialect);
-	where_arg(w, " LIMIT ?) stretch", db_int(q->offset + q->limit));
+	return q->ascending == second ? USE_LONG : USE_NEVER;
+}
+
+static enum err
+find_reach(struct db *db, const struct key_query *q, struct arena *arena, struct reach *ret)
+{
+	int64_t n = 0;
+	struct where w;
+
+	*ret = (struct reach){.both = q->offset, .limit = q->offset + q->limit};
+	if (!in_stretches(q) || q->offset < FAR_PAGES * q->limit)
+		return ERR_OK;
+	where_init(&w);
+	where_text(&w, "SELECT COUNT(*)");
+	add_filters_of(&w, q, stretch_of(q, false), arena);
+	enum err e = where_query_int(&w, db, &n);
+	where_done(&w);
+	*ret = (struct reach){
+	    .first = q->offset, .second = MAX(q->offset - n, (int64_t)0), .limit = q->limit};
+	return e;
 }
 
 static void
-add_found(struct where *w, const struct key_query *q, struct arena *arena, enum db_dialect dialect)
+add_stretch(struct where *w, const struct key_query *q, const struct reach *reach, bool second,
+	    struct arena *arena, enum db_dialect dialect)
+{
+	where_text(w, "SELECT id, last_used_at FROM (SELECT id, last_used_at");
+	add_filters_of(w, q, stretch_of(q, second), arena);
+	add_order(w, q, q->ascending, dialect);
+	where_arg(w, " LIMIT ?", db_int(reach->limit));
+	where_arg(w, " OFFSET ?) stretch", db_int(second ? reach->second : reach->first));
+}
+
+static void
+add_found(struct where *w, const struct key_query *q, const struct reach *reach,
+	  struct arena *arena, enum db_dialect dialect)
 {
 	where_text(w, "SELECT id");
 	if (in_stretches(q)) {
 		where_text(w, " FROM (");
-		add_stretch(w, q, USE_LONG, arena, dialect);
+		add_stretch(w, q, reach, false, arena, dialect);
 		where_text(w, " UNION ALL ");
-		add_stretch(w, q, USE_NEVER, arena, dialect);
+		add_stretch(w, q, reach, true, arena, dialect);
 		where_text(w, ") stretches");
 	} else {
 		add_filters(w, q, arena);
 	}
 	add_order(w, q, q->ascending, dialect);
 	where_arg(w, " LIMIT ?", db_int(q->limit));
-	where_arg(w, " OFFSET ?", db_int(q->offset));
+	where_arg(w, " OFFSET ?", db_int(reach->both));
 }
 
 /* What was found before the time was over is kept. */
@@ -230,14 +267,18 @@ static enum err
 find_page(struct db *db, const struct key_query *q, struct arena *arena, int64_t *ids, size_t *n)
 {
 	struct db_rows *rows = NULL;
+	struct reach reach;
 	struct where w;
 	enum err e = db_begin_bounded(db, LIMIT_KEY_SEARCH_MS);
 
 	if (e != ERR_OK)
 		return e;
 	where_init(&w);
-	add_found(&w, q, arena, db_dialect(db));
-	e = where_query(&w, db, &rows);
+	e = find_reach(db, q, arena, &reach);
+	if (e == ERR_OK) {
+		add_found(&w, q, &reach, arena, db_dialect(db));
+		e = where_query(&w, db, &rows);
+	}
 	while (e == ERR_OK && *n < (size_t)q->limit && db_next(rows, &e))
 		ids[(*n)++] = db_col_int(rows, 0);
 	db_rows_done(rows);

@@ -502,7 +502,7 @@ test_pages_from_both_ends(void **state)
 /* Whatever they are sorted by: the rows that match are those of all, in their order, page
  * by page, each time with their number. */
 static void
-check_idle(struct fixture *f, struct key_query q, int64_t since)
+check_idle(struct fixture *f, struct key_query q, int64_t since, int64_t limit)
 {
 	struct key_found all;
 	struct key_found found;
@@ -513,13 +513,15 @@ check_idle(struct fixture *f, struct key_query q, int64_t since)
 	search(f, &q, &all);
 	q.never_used = since == 0;
 	q.idle_since = since;
-	q.limit = 2;
+	q.limit = limit;
 	for (size_t i = 0; i < all.n; i++) {
+		size_t at = matching % (size_t)limit;
+
 		if (all.v[i].last_used_at >= (since > 0 ? since : 1))
 			continue;
-		q.offset = (int64_t)(matching - matching % 2);
+		q.offset = (int64_t)(matching++ - at);
 		search(f, &q, &found);
-		assert_int_equal(found.v[matching++ % 2].id, all.v[i].id);
+		assert_int_equal(found.v[at].id, all.v[i].id);
 	}
 	for (q.offset = 0; q.offset == 0 || found.n > 0; q.offset += q.limit) {
 		search(f, &q, &found);
@@ -540,10 +542,32 @@ test_idle(void **state)
 		    .group_id = 1, .order = (enum key_order)(order % 4), .ascending = order >= 4};
 
 		for (int64_t second = 0; second < 5; second++)
-			check_idle(f, q, (1767294245 + second) * 1000000);
-		check_idle(f, q, 0);
+			check_idle(f, q, (1767294245 + second) * 1000000, 2);
+		check_idle(f, q, 0, 2);
 		q.status = STR("active");
-		check_idle(f, q, 1767294246000000);
+		check_idle(f, q, 1767294246000000, 1);
+	}
+}
+
+/* Pages far from the beginning, in either stretch, over their border and beyond the end. */
+static void
+test_idle_far(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, "far-", 60);
+	for (int64_t id = 1; id <= 60; id += 2)
+		assert_int_equal(db_exec(f->db, "UPDATE api_keys SET last_used_at = ? WHERE id = ?",
+					 DB_ARGS(db_time((1767294245 + id) * 1000000), db_int(id)),
+					 NULL),
+				 ERR_OK);
+	for (int ascending = 0; ascending <= 1; ascending++) {
+		struct key_query q = {.group_id = 1, .ascending = ascending == 1};
+
+		for (int64_t limit = 1; limit <= 4; limit++) {
+			check_idle(f, q, INT64_C(1767294400000000), limit);
+			check_idle(f, q, INT64_C(1767294275000000), limit);
+		}
 	}
 }
 
@@ -564,6 +588,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_search, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pages_from_both_ends, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_idle_far, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
