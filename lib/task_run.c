@@ -333,6 +333,11 @@ validation_begin(struct task_runner *r, const struct task_row *t, struct validat
 	*ret = v;
 	/* Somebody may have begun it before us. */
 	e = task_causes_get(r->db, r->crypt, t->id, &v->causes);
+	if (e == ERR_OK)
+		e = db_exec(r->db,
+			    "UPDATE gptl_tasks SET state = 'running', started_at = "
+			    "COALESCE(started_at, ?) WHERE id = ?",
+			    DB_ARGS(db_time(clock_wall_us()), db_int(t->id)), NULL);
 	if (e != ERR_OK)
 		validation_free(r, v);
 	return e;
@@ -396,14 +401,27 @@ start_tests(struct validation *v, struct errinfo *info)
 	return e;
 }
 
+/* Deleted meanwhile: a provider that does not answer would be asked for keys that are gone. */
+static enum err
+group_is_there(struct db *db, int64_t id, struct errinfo *info)
+{
+	int64_t n = 0;
+	enum err e = db_query_int(db, "SELECT COUNT(*) FROM \"groups\" WHERE id = ?",
+				  DB_ARGS(db_int(id)), 0, &n);
+
+	if (e == ERR_OK && n == 0)
+		return err_set(info, ERR_NOT_FOUND, "there is no group %lld", (long long)id);
+	return e;
+}
+
 static enum err
 step_validation(struct task_runner *r, const struct task_row *t, struct errinfo *info)
 {
 	struct validation *v = validation_find(r, t->id);
 	struct checked checked;
-	enum err e = ERR_OK;
+	enum err e = group_is_there(r->db, t->group_id, info);
 
-	if (v == NULL)
+	if (e == ERR_OK && v == NULL)
 		e = validation_begin(r, t, &v, info);
 	if (e == ERR_OK && v->done == v->n) {
 		e = next_batch(r, t, v);

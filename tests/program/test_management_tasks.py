@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from lib.api import Refused, unique
-from lib.provider import answer
+from lib.provider import answer, never
 from lib.wait import until
 
 
@@ -96,6 +96,20 @@ def test_validation_and_cancel(api, provider):
         api.call("POST", "/api/tasks/999999/cancel")
     assert refused.value.code == "NOT_FOUND"
     assert api.call("POST", f"/api/tasks/{task['id']}/cancel")["state"] == "done"
+
+
+def test_a_validation_says_that_it_runs_and_ends_with_its_group(api, provider):
+    group = api.create_group(provider.origin, keys=[unique("k") for _ in range(30)])
+    provider.on(never())
+    task = api.call("POST", "/api/keys/validate-group", {"group_id": group.id})
+
+    def state():
+        return api.call("GET", f"/api/tasks/{task['id']}")["state"]
+    until(lambda: state() == "running", "the task runs")
+    group.delete()
+    until(lambda: state() != "running", "the task ends", 10)
+    shown = api.call("GET", f"/api/tasks/{task['id']}")
+    assert (shown["state"], shown["error"]) == ("failed", f"there is no group {group.id}")
 
 
 def test_keys_tested_side_by_side(api, provider):
