@@ -291,9 +291,8 @@ group_update(struct db *db, int64_t id, struct str body, struct arena *arena, st
 	return e;
 }
 
-/* An import that is under way ends first: its keys go too. */
-static enum err
-hold_row(struct db *db, int64_t id)
+enum err
+group_hold(struct db *db, int64_t id)
 {
 	int64_t one;
 
@@ -308,8 +307,9 @@ delete_row(struct db *db, int64_t id, struct errinfo *info)
 {
 	int64_t changed = 0;
 
+	/* An import that is under way ends first: its keys go too. */
+	enum err e = group_hold(db, id);
 	/* Keys first: api_keys refers to groups. */
-	enum err e = hold_row(db, id);
 	if (e == ERR_OK)
 		e = db_exec(db, "DELETE FROM api_keys WHERE group_id = ?", DB_ARGS(db_int(id)),
 			    NULL);

@@ -116,6 +116,9 @@ enum err group_parents(struct db *db, int64_t id, struct arena *arena, struct gr
 /* Begins a transaction that changes groups or settings. There is one at a time, on a server
  * too: what it checks stays true until it ends. */
 enum err group_begin(struct db *db) MUST_CHECK;
+/* Within a transaction: whoever adds keys or a task to the group, or deletes it, waits until
+ * that ends. Before the first read, which MySQL would go on answering from. */
+enum err group_hold(struct db *db, int64_t id) MUST_CHECK;
 /* Bumps the version and ends the transaction: commit when e is ERR_OK, else (and
  * when that fails) rollback. */
 enum err group_finish(struct db *db, enum err e) MUST_CHECK;

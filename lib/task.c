@@ -71,24 +71,43 @@ find_place(struct db *db, int64_t group_id, enum task_type type, bool *ret_queue
 	return e;
 }
 
-/* The row, and what is too old goes. */
+/* In transactions of its own: it locks more than its rows, and would stand in the way of who
+ * adds another task. */
 static enum err
-put_task(struct db *db, const struct group_row *group, enum task_type type, struct str status,
-	 int64_t total, int64_t done, int64_t *ret_id, struct errinfo *info)
+forget_old(struct db *db)
 {
-	int64_t now = clock_wall_us();
-	const struct db_arg oldest = db_time(now - LIMIT_TASK_DAYS * DAY_US);
-	bool queued = false;
+	const struct db_arg oldest = db_time(clock_wall_us() - LIMIT_TASK_DAYS * DAY_US);
 	enum err e = db_exec(db,
 			     "DELETE FROM gptl_task_input WHERE task_id IN (SELECT id FROM "
 			     "gptl_tasks WHERE finished_at < ?)",
 			     DB_ARGS(oldest), NULL);
 
+	return e == ERR_OK ? db_exec(db, "DELETE FROM gptl_tasks WHERE finished_at < ?",
+				     DB_ARGS(oldest), NULL)
+			   : e;
+}
+
+/* Those of one group take turns, so that each sees what the one before has left. */
+static enum err
+begin(struct db *db, int64_t group_id)
+{
+	enum err e = forget_old(db);
+
 	if (e == ERR_OK)
-		e = db_exec(db, "DELETE FROM gptl_tasks WHERE finished_at < ?", DB_ARGS(oldest),
-			    NULL);
-	if (e == ERR_OK)
-		e = find_place(db, group->id, type, &queued, info);
+		e = db_begin(db);
+	if (e != ERR_OK)
+		return e;
+	e = group_hold(db, group_id);
+	return e == ERR_OK ? ERR_OK : finish(db, e);
+}
+
+static enum err
+put_task(struct db *db, const struct group_row *group, enum task_type type, struct str status,
+	 int64_t total, int64_t done, int64_t *ret_id, struct errinfo *info)
+{
+	bool queued = false;
+	enum err e = find_place(db, group->id, type, &queued, info);
+
 	if (e == ERR_OK)
 		e = db_insert(db,
 			      "INSERT INTO gptl_tasks (type, group_id, active_group, group_name, "
@@ -96,7 +115,8 @@ put_task(struct db *db, const struct group_row *group, enum task_type type, stru
 			      "VALUES (?,?,?,?,'waiting',?,?,?,?)",
 			      DB_ARGS(db_cstr(type_names[type]), db_int(group->id),
 				      queued ? db_null() : db_int(group->id), db_text(group->name),
-				      db_text(status), db_int(total), db_int(done), db_time(now)),
+				      db_text(status), db_int(total), db_int(done),
+				      db_time(clock_wall_us())),
 			      ret_id);
 	if (e == ERR_DUPLICATE)
 		return err_set(info, ERR_TASK, "a task of this group is waiting or running");
@@ -122,7 +142,7 @@ task_add(struct db *db, const struct crypt *crypt, int64_t group_id, enum task_t
 	size_t total = keys->given + keys->faults.n;
 	struct group_row group;
 	int64_t id = 0;
-	enum err e = db_begin(db);
+	enum err e = begin(db, group_id);
 
 	if (e != ERR_OK)
 		return e;
@@ -159,7 +179,7 @@ task_add_validation(struct db *db, int64_t group_id, struct str status, struct a
 	struct group_row group;
 	int64_t total = 0;
 	int64_t id = 0;
-	enum err e = db_begin(db);
+	enum err e = begin(db, group_id);
 
 	if (e != ERR_OK)
 		return e;
