@@ -190,6 +190,8 @@ export_keys(struct req *req)
 	if (e != ERR_OK)
 		return e;
 	req_write_back(req); /* the filter is on the column */
+	log_info("exported to " STR_FMT ": upstream keys of group %lld", STR_ARG(req->client_ip),
+		 (long long)group.id);
 	return send_portions(req, db, crypt, &q,
 			     arena_printf(&req->arena, "keys-" STR_FMT "-" STR_FMT ".txt",
 					  STR_ARG(group.name),

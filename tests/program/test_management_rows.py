@@ -56,6 +56,7 @@ def test_downloads(gateway, api, provider):
     assert got.header("content-disposition") == (
         f'attachment; filename="keys-{group.name}-all.txt"')
     assert got.text.split() == keys
+    assert f"exported to 127.0.0.1: upstream keys of group {group.id}" in gateway.log_text()
     ask(gateway, group.path("/v1/chat/completions"))
     (row,) = group.logs(1)
     assert api.call("GET", f"/api/logs/{row['id']}")["key_value"] == row["key_value"]
