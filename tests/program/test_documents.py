@@ -93,6 +93,41 @@ def test_every_error_code_is_in_the_operations_page():
     assert described == code
 
 
+def constants():
+    text = "\n".join(path.read_text() for path in (ROOT / "lib").glob("*.h"))
+    return dict(re.findall(r"^#define (\w+)\s+(\d+)$", text, re.M))
+
+
+# What a page says, with the numbers in brackets, and which of the code those are.
+NUMBERS = [
+    ("ARCHITECTURE.md", r"up to (\d+) readers", ["LIMIT_READER_THREADS"]),
+    ("docs/web-servers.md", r"one of a worker's (\d+)\s+readers", ["LIMIT_READER_THREADS"]),
+    ("docs/operations.md", r"imports queue, (\d+) at most", ["LIMIT_TASKS_QUEUED"]),
+    ("docs/operations.md", r"([\d,]+) keys a group and ([\d,]+) a worker are known",
+     ["LIMIT_LOCAL_KEYS", "LIMIT_LOCAL_KEYS_ALL"]),
+    ("docs/operations.md", r"([\d,]+)\s+reports are kept", ["LIMIT_LOCAL_REPORTS"]),
+    ("docs/configuration.md", r"keys of one task \| ([\d,]+)", ["LIMIT_TASK_KEYS"]),
+    ("docs/configuration.md", r"keys of one synchronous call \| ([\d,]+)", ["LIMIT_SYNC_KEYS"]),
+    ("docs/configuration.md", r"ids of one bulk action \| ([\d,]+)", ["LIMIT_BULK_IDS"]),
+    ("docs/configuration.md", r"report names \| ([\d,]+)", ["LIMIT_KEY_FAULTS"]),
+    ("docs/configuration.md", r"test of an upstream \| (\d+) s", ["LIMIT_UPSTREAM_TEST_SECONDS"]),
+    ("docs/configuration.md", r"members of an aggregate \| ([\d,]+), (\d+), (\d+)",
+     ["LIMIT_GROUPS", "LIMIT_UPSTREAMS", "LIMIT_MEMBERS"]),
+    ("docs/api.md", r"tests?\s+for up to ([\d,]+) keys by their ids", ["LIMIT_BULK_IDS"]),
+    ("docs/api.md", r"lines of the first (\d+)", ["LIMIT_KEY_FAULTS"]),
+    ("docs/cluster.md", r"fresh every (\d+) s", ["NODE_BEAT_S"]),
+    ("docs/cluster.md", r"last (\d+) s; what does not fit", ["NODE_ALIVE_S"]),
+]
+
+
+@pytest.mark.parametrize("page, sentence, names_in_code", NUMBERS)
+def test_numbers_are_those_of_the_code(page, sentence, names_in_code):
+    said = re.search(sentence, (ROOT / page).read_text())
+    assert said is not None, "the sentence is another now: mend this table"
+    assert [number.replace(",", "") for number in said.groups()] \
+        == [constants()[name] for name in names_in_code]
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md")),
                          ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
