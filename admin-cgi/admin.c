@@ -21,6 +21,9 @@
 #define REQUEST_CHUNK (16 * 1024)
 #define HEADERS_MAX   (16 * 1024)
 #define PATH_IN_LOG   200
+/* More than a web server reads at once: with less, it may meet the cut before it has sent
+ * the head, and take what it has for all. */
+#define FIRST_PIECE (1024 * 1024)
 
 /* --- the process --- */
 
@@ -331,17 +334,31 @@ req_stream(struct req *req, const char *content_type, const char *filename)
 {
 	req->streaming = true;
 	req->content_type = content_type;
-	buf_printf(&req->headers, "Content-Disposition: attachment; filename=\"%s\"\r\n", filename);
-	req->gone = !send_head(req, -1);
+	req->filename = arena_strdup(&req->arena, filename);
+}
+
+/* All that there is; false: no more is wanted. */
+static bool
+send_piece(struct req *req)
+{
+	if (!req->begun) {
+		req->begun = true;
+		buf_printf(&req->headers, "Content-Disposition: attachment; filename=\"%s\"\r\n",
+			   req->filename);
+		req->gone = !send_head(req, -1);
+	}
+	if (!req->gone && !req->head && req->data.n > 0)
+		req->gone = !req->io->write(req->io->arg, req->data.p, req->data.n);
+	buf_clear(&req->data);
+	return !req->gone && !req->head;
 }
 
 bool
 req_stream_flush(struct req *req)
 {
-	if (!req->gone && !req->head && req->data.n > 0)
-		req->gone = !req->io->write(req->io->arg, req->data.p, req->data.n);
-	buf_clear(&req->data);
-	return !req->gone && !req->head;
+	if (!req->begun && !req->head && req->data.n < FIRST_PIECE)
+		return true;
+	return send_piece(req);
 }
 
 /* What the operator has to know; clients' own faults are not. */
@@ -363,10 +380,10 @@ answer(struct req *req, enum err e)
 {
 	struct buf body;
 
-	if (req->streaming) {
+	if (req->streaming && (e == ERR_OK || req->begun)) {
 		if (e != ERR_OK)
 			log_failure(req, e);
-		(void)req_stream_flush(req);
+		(void)send_piece(req);
 		return;
 	}
 	buf_init(&body, LIMIT_ADMIN_ANSWER + 1024);
@@ -419,5 +436,5 @@ admin_serve(struct admin *a, char *const *envp, const struct admin_io *io)
 	buf_done(&req.data);
 	buf_done(&req.headers);
 	arena_done(&req.arena);
-	return e == ERR_OK || !req.streaming;
+	return e == ERR_OK || !req.begun;
 }

@@ -128,8 +128,10 @@ struct req {
 	struct buf data;    /* JSON of `data`; empty: there is none */
 	enum msg message;
 	bool bare;      /* data is the whole body, without the envelope */
-	bool streaming; /* the head is out, see req_stream() */
-	bool gone;      /* the reader left in the middle */
+	bool streaming; /* see req_stream() */
+	bool begun;     /* and its head is out */
+	const char *filename;
+	bool gone; /* the reader left in the middle */
 	const char *content_type;
 	struct errinfo info;
 };
@@ -143,9 +145,10 @@ enum err req_authenticate(struct req *req) MUST_CHECK;
 struct str req_error_text(struct req *req, enum err e);
 /* Answers without the envelope, with this status. */
 void req_bare(struct req *req, int status);
-/* Answers with a download of any length, whose head goes out now. What is put into
- * req->data from here on goes out with req_stream_flush(), or at the end; false: the
- * reader is gone. An error after this is logged, and the answer breaks off. */
+/* Answers with a download of any length. What is put into req->data from here on goes out
+ * with req_stream_flush(), once there is a good deal of it, or at the end; false: the reader
+ * is gone. An error before the first piece is answered like any other; after it, the error
+ * is logged and the answer breaks off. */
 void req_stream(struct req *req, const char *content_type, const char *filename);
 bool req_stream_flush(struct req *req);
 /* Counts failed tries per address: ERR_UNAUTHORIZED, or ERR_TOO_MANY with a

@@ -69,14 +69,22 @@ def test_downloads(gateway, api, provider):
 def test_a_download_that_fails_in_the_middle_does_not_end_like_a_whole_one(start_gateway,
                                                                            provider):
     gateway = start_gateway(workers=1)
-    keys = [unique("k") for _ in range(1200)]
-    group = gateway.api.create_group(provider.origin, keys=keys)
+    group = gateway.api.create_group(provider.origin, keys=[
+        f"{n}-" + "x" * 2000 for n in range(1200)])
     columns = [row[1] for row in gateway.query("PRAGMA table_info(api_keys)")]
     gateway.execute("ALTER TABLE api_keys RENAME TO kept")
-    overflow = "CASE WHEN id > 700 THEN abs(-9223372036854775807 - 1) ELSE key_value END"
-    gateway.execute("CREATE VIEW api_keys AS SELECT " + ", ".join(
-        f"{overflow} AS {name}" if name == "key_value" else name for name in columns) + " FROM kept")
+
+    def fail_from(number):
+        gateway.execute("DROP VIEW IF EXISTS api_keys")
+        overflow = f"CASE WHEN id > {number} THEN abs(-9223372036854775807 - 1) ELSE key_value END"
+        gateway.execute("CREATE VIEW api_keys AS SELECT " + ", ".join(
+            f"{overflow} AS {name}" if name == "key_value" else name
+            for name in columns) + " FROM kept")
+        return gateway.api.raw("GET", f"/api/keys/export?group_id={group.id}")
     with pytest.raises(Broken):
-        gateway.api.raw("GET", f"/api/keys/export?group_id={group.id}")
+        fail_from(1100)
+    early = fail_from(700)
+    assert (early.status, early.json()["code"]) == (500, "DATABASE_ERROR")
+    assert early.header("content-disposition") is None
     assert "/api/keys/export" in gateway.log_text()
     assert gateway.api.call("GET", "/api/groups/list")[0]["name"] == group.name
