@@ -67,8 +67,9 @@ def test_destdir_and_prefix_are_honoured_and_uninstall_leaves_nothing(tmp_path):
     for name in files:
         text = (tmp_path / name).read_bytes()
         assert str(tmp_path).encode() not in text, name
-        assert not re.search(rb"@[a-z_]+@", text) or "bin/" in name or "libexec/" in name or \
-            "shared-hosting" in name, name
+        # What is compiled or compressed may have such bytes; the last keeps one for its user.
+        if not any(part in name for part in ("bin/", "libexec/", "static/", "shared-hosting")):
+            assert not re.search(rb"@[a-z_]+@", text), name
     service = Unit(tmp_path / "opt/x/lib/systemd/system/gpt-load.service")
     assert service.one("Service", "ExecStart") == "/opt/x/libexec/gpt-load/gpt-load.fcgi --listen -"
     assert service.one("Service", "StateDirectory") == "gpt-load"

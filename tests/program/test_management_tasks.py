@@ -146,6 +146,7 @@ def test_two_operators_import_the_same(api, gateway, provider):
     assert (stats["total_keys"], stats["active_keys"]) == (10_000, 10_000)
 
 
+@pytest.mark.slow
 def test_a_killed_background_goes_on(start_gateway, provider):
     gateway = start_gateway(workers=2)
     api = gateway.api
