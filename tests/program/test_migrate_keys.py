@@ -111,9 +111,9 @@ def test_killed_at_any_moment_and_run_again(start_gateway, way):
     old, new = WAYS[way]
     many = Many(start_gateway, old, keys=2500, rows=2500)
     command = [COMMAND, "migrate-keys", *arguments(way)]
-    began = time.monotonic()
     backup = many.gateway.folder / "before.db"
     assert many.run("backup", str(backup)).returncode == 0
+    began = time.monotonic()
     assert subprocess.run(command, env=many.gateway.environment, capture_output=True,
                           cwd=many.gateway.folder, check=False).returncode == 0
     whole = time.monotonic() - began
@@ -123,11 +123,13 @@ def test_killed_at_any_moment_and_run_again(start_gateway, way):
         many.gateway.set_environment(ENCRYPTION_KEY=old)
         done = many.run("restore", str(backup), "--yes")
         assert done.returncode == 0, done.stderr
+        began = time.monotonic()
         process = subprocess.Popen(command, env=many.gateway.environment,
                                    cwd=many.gateway.folder, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         try:
             process.wait(whole * (part + 1) / 8)
+            whole = min(whole, time.monotonic() - began)  # the first was beside others
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
