@@ -109,7 +109,6 @@ split_successes(struct splitter *s, struct log_part part)
 
 	if (!in_class(s->f, part.status))
 		return ERR_OK;
-
 	for (int success = 0; success <= 1 && e == ERR_OK && !s->full; success++) {
 		part.success = success != 0;
 		if (s->f->success < 0 || s->f->success == success)

@@ -14,10 +14,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include <stdlib.h>
-
-static void on_timer(evutil_socket_t fd, short what, void *arg);
-
 /* --- what is counted --- */
 
 /* The try under way is over. */

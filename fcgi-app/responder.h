@@ -325,8 +325,7 @@ enum overdue {
 };
 
 /* One key, one upstream, one call. try_clear() forgets all of it. */
-struct
-try {
+struct try_state {
 	int64_t key_id;
 	uint8_t key_hash[CRYPT_HASH_BYTES];
 	struct str key_stored;
@@ -417,7 +416,7 @@ struct exchange {
 	int64_t rest_end_ms;      /* earliest of the groups asked in this round; 0: none rests */
 	int64_t breaker_opens_us; /* likewise of their upstreams, mono; 0: none rests */
 
-	struct try try; /* the one under way, or the last */
+	struct try_state try; /* the one under way, or the last */
 	struct kept_answer kept;
 	enum err failed_as; /* how the last try failed, when it brought no answer */
 	struct logrow row;  /* of a try that failed, until it is known to be the last */

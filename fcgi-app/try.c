@@ -294,13 +294,13 @@ on_done(struct call *c, enum call_end end)
 void
 try_clear(struct exchange *x)
 {
-	struct try *t = &x->try;
+	struct try_state *t = &x->try;
 
 	wipe(t->key.p, t->key.cap);
 	buf_done(&t->key);
 	buf_done(&t->collected);
 	usage_free(t->usage);
-	*t = (struct try){.expected_len = -1};
+	*t = (struct try_state){.expected_len = -1};
 	buf_init(&t->key, LIMIT_KEY_BYTES);
 	buf_init(&t->collected, LIMIT_MODEL_LIST);
 }

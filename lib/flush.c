@@ -203,7 +203,6 @@ write_rows(struct flush *f, const char *name, struct segment_reader *r, bool *re
 	enum err e;
 
 	*ret_whole = false;
-
 	do {
 		int64_t lost = 0;
 

@@ -124,7 +124,7 @@ enter_node(struct gate *g, const char *path, struct errinfo *info)
 	    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = GATE_OPENING_AT, .l_len = 1};
 	enum err e = ERR_OK;
 
-	if (fcntl(g->fd, F_OFD_SETLKW, &opening) != 0)
+	if (TEMP_FAILURE_RETRY(fcntl(g->fd, F_OFD_SETLKW, &opening)) != 0)
 		return err_set(info, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
 	if (take_slot(g)) {
 		gate_tend(g);

@@ -58,22 +58,18 @@ writeback_step(struct db *db, struct pool *pool, size_t *ret_n, bool *ret_more,
 	       struct errinfo *info)
 {
 	AUTO_FREE struct key_info *keys = xcalloc(WRITEBACK_KEYS, sizeof(*keys));
-	size_t n = 0;
-	enum err e = pool_dirty(pool, keys, WRITEBACK_KEYS, &n);
+	enum err e = pool_dirty(pool, keys, WRITEBACK_KEYS, ret_n);
 
+	*ret_more = e == ERR_OK && *ret_n == WRITEBACK_KEYS;
 	if (e != ERR_OK)
 		return err_set(info, e, "%s", err_message(e));
-	if (n > 0)
-		e = write_states(db, keys, n);
+	if (*ret_n == 0)
+		return ERR_OK;
+	e = write_states(db, keys, *ret_n);
 	if (e != ERR_OK)
 		return err_set(info, e, "database: %s", db_error(db));
-	if (n > 0)
-		e = pool_dirty_clear(pool, keys, n);
-	if (e != ERR_OK)
-		return err_set(info, e, "%s", err_message(e));
-	*ret_n = n;
-	*ret_more = n == WRITEBACK_KEYS;
-	return ERR_OK;
+	e = pool_dirty_clear(pool, keys, *ret_n);
+	return e == ERR_OK ? ERR_OK : err_set(info, e, "%s", err_message(e));
 }
 
 enum err

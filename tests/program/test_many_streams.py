@@ -42,8 +42,6 @@ def check(report, count, p99_ms):
 
 
 @pytest.mark.serial
-@pytest.mark.only_on("sqlite", "a stream asks the stores at its two ends only; tests/servers has "
-                               "200 at once on another stack")
 @pytest.mark.timeout(300)
 def test_2000_streams(start_gateway, tmp_path):
     gateway = start_gateway(MAX_CONCURRENT_REQUESTS=5000)
