@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from lib import vendors
 from lib.provider import answer
+from lib.wait import until
 
 
 @pytest.fixture
@@ -95,6 +96,32 @@ def test_keys_that_are_idle(stack, open_tab):
     tab.page.get_by_role("button", name="Show all keys").click()
     expect(rows(tab)).to_have_count(7)
     expect(idle).to_have_value("")
+
+
+def test_a_task_that_ends_before_the_list_is_read_is_followed_too(stack, open_tab):
+    """The numbers stood at what they were until their own next turn."""
+    gateway, group = stack
+    tab = open_tab(gateway, f"/groups/{group.id}")
+    expect(rows(tab)).to_have_count(7)
+    tab.settle()
+    begun = []
+
+    def over():
+        tasks = gateway.api.call("GET", "/api/tasks")
+        return tasks and not any(task["is_running"] for task in tasks)
+
+    def hold(route):
+        if begun:
+            until(over, "the task ends")
+        route.continue_()
+
+    tab.page.on("request", lambda sent: sent.url.endswith("/validate-group") and begun.append(sent))
+    tab.page.route("**/api/tasks", hold)
+    tab.page.locator("[data-test=key-menu]").click()
+    tab.page.get_by_role("menuitem", name="Validate keys").click()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Start").click()
+    expect(tab.page.locator("[data-test=numbers]")).to_contain_text("Invalid2")
+    expect(tab.page.locator(".toasts")).to_contain_text("5 valid, 2 failed")
 
 
 def test_validation_says_why_keys_failed(stack, open_tab):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { useQuery } from '@tanstack/vue-query'
 import { computed, watch, type Ref } from 'vue'
+import { endedBetween } from '@/lib/tasks'
 import { client, unwrap } from './client'
 import { keysChanged } from './keys'
 import { queryClient } from './query'
@@ -24,12 +25,10 @@ export function useTasks() {
 export function followTasks(ended: (task: Task) => void) {
   const { data } = useTasks()
   watch(data, (now, before) => {
-    const running = new Set(before?.filter((task) => task.is_running).map((task) => task.id))
-    for (const task of now ?? [])
-      if (!task.is_running && running.has(task.id)) {
-        void keysChanged()
-        ended(task)
-      }
+    if (!before || !now) return
+    const over = endedBetween(before, now)
+    if (over.length > 0) void keysChanged()
+    over.forEach(ended)
   })
 }
 

@@ -39,3 +39,11 @@ export function taskCounts(task: Task): string {
     return t('tasks.deleted', { deleted: result.deleted_count, ignored: result.ignored_count })
   return t('tasks.progress', { processed: task.processed, total: task.total })
 }
+
+/** Those that ended between two looks, newest first: also one so short that it began after the
+ *  first, and was over before the second. */
+export function endedBetween(before: Task[], now: Task[]): Task[] {
+  const running = new Set(before.filter((task) => task.is_running).map((task) => task.id))
+  const newest = Math.max(0, ...before.map((task) => task.id))
+  return now.filter((task) => !task.is_running && (running.has(task.id) || task.id > newest))
+}
