@@ -15,6 +15,7 @@
 #include "lib/node.h"
 #include "lib/pool.h"
 #include "lib/publish.h"
+#include "lib/sched.h"
 #include "lib/spool.h"
 #include "lib/str.h"
 
@@ -164,6 +165,7 @@ jobs(struct conf *conf, int argc, char **argv)
 		return CLI_USAGE;
 	}
 	log_open(conf, "gpt-load");
+	sched_background();
 	e = state_prepare(conf, &s, &info);
 	if (e == ERR_OK) {
 		j = jobs_new(conf, s.pool);

@@ -16,6 +16,7 @@
 #include "lib/migrate.h"
 #include "lib/node.h"
 #include "lib/publish.h"
+#include "lib/sched.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -76,6 +77,8 @@ jobs_main(void *arg)
 {
 	struct worker *w = arg;
 
+	(void)pthread_setname_np(pthread_self(), "gpt-load jobs");
+	sched_background();
 	pthread_mutex_lock(&w->jobs_lock);
 	while (!w->jobs_stop) {
 		struct timespec until;

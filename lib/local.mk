@@ -80,6 +80,7 @@ lib_libcore_a_SOURCES = \
 	lib/rollup.c lib/rollup.h \
 	lib/rollup_fill.c \
 	lib/retention.c lib/retention.h \
+	lib/sched.c lib/sched.h \
 	lib/segment.c lib/segment.h \
 	lib/setting.c lib/setting.h \
 	lib/setting_json.c lib/setting_json.h \

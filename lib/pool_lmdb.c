@@ -346,9 +346,12 @@ open_env(struct opening *o)
 		rc = mdb_env_set_maxreaders(p->env, MAX_READERS);
 	if (rc == 0)
 		rc = mdb_env_set_maxdbs(p->env, 16);
+	/* Keys lie anywhere in the file. What the kernel reads besides, up to 8 MiB as some
+	 * disks are set, is read under the lock. */
 	if (rc == 0)
-		rc = mdb_env_open(p->env, o->data_path,
-				  MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NOTLS, 0600);
+		rc = mdb_env_open(
+		    p->env, o->data_path,
+		    MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NOTLS | MDB_NORDAHEAD, 0600);
 	return rc == 0 ? close_on_exec(p->env) : rc;
 }
 

@@ -122,6 +122,39 @@ test_files(void **state)
 	expect_keys(f, 3);
 }
 
+/* The kernel's flags of the mapping of `name` in this process. */
+static void
+mapping_flags(const char *name, char *ret, size_t size)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[4096];
+	bool here = false;
+
+	ret[0] = '\0';
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		/* A mapping begins with its addresses, "7f00-7f10 rw-s …". */
+		if (strchr("0123456789abcdef", line[0]) != NULL)
+			here = strstr(line, name) != NULL;
+		else if (here && str_starts(str_of(line), "VmFlags:"))
+			(void)snprintf(ret, size, "%s", line);
+	}
+	(void)fclose(maps);
+}
+
+/* A fault read 8 MiB around it, where the disk's read-ahead is that large, with the
+ * pool locked: every request waited for 20 ms. */
+static void
+test_is_not_read_ahead(void **state)
+{
+	struct fixture *f = *state;
+	char flags[256];
+
+	open_pool(f);
+	mapping_flags("/pool.mdb\n", flags, sizeof(flags));
+	assert_non_null(strstr(flags, " rr"));
+}
+
 #ifndef HAVE_REDIS
 static void
 test_redis_is_not_built_in(void **state)
@@ -330,6 +363,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    TEST(test_files),
+	    TEST(test_is_not_read_ahead),
 #ifndef HAVE_REDIS
 	    TEST(test_redis_is_not_built_in),
 #endif
