@@ -65,6 +65,21 @@ def test_a_view_fills_by_itself_once_the_server_is_back(stack, open_tab):
     expect(status(tab)).not_to_contain_text(DOWN)
 
 
+def test_who_was_signed_out_meanwhile_is_not_refused(stack, open_tab):
+    """The page asked on for what needs a key: refused, and counted as a wrong key."""
+    gateway, _ = stack
+    tab = open_tab(gateway, "/tasks")
+    tab.expected = True
+    gateway.stop_web()
+    tab.page.locator("nav#nav").get_by_role("link", name="Logs").click()
+    expect(status(tab)).to_contain_text(DOWN)
+    tab.page.get_by_role("button", name="Sign out").click()
+    expect(tab.page).to_have_url(re.compile("/sign-in"))
+    with tab.page.expect_response(lambda got: True) as first:
+        gateway.start_web()
+    assert (first.value.status, first.value.url) == (200, f"{tab.origin}/health")
+
+
 def test_a_slow_server_is_said_to_be_slow(stack, open_tab):
     gateway, _ = stack
     tab = open_tab(gateway, "/tasks")

@@ -19,9 +19,11 @@ export const queryClient = new QueryClient({
   },
 })
 
+/** Needs no key: one may have been signed out meanwhile. */
 async function probe(): Promise<boolean> {
-  const { response } = await client.GET('/api/version')
-  return response.status < 500
+  const { data, error } = await client.GET('/health')
+  const health = data ?? error
+  return health !== undefined && 'database' in health && health.database
 }
 
 export function startQueries() {
