@@ -2,6 +2,7 @@
 """Chromium on the page of a real stack, watched: what it complains of, and whom it asks."""
 
 import contextlib
+import itertools
 import json
 import pathlib
 import shutil
@@ -20,6 +21,8 @@ AXE_PLACES = (BUILD / "static" / "work", ROOT / "static")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 DEADLINE_MS = 20_000
+
+_looks = itertools.count(1)
 
 
 def axe_source():
@@ -89,10 +92,16 @@ class Watched:
         self.page.locator("nav#nav").wait_for(state="attached")
 
     def settle(self):
-        """Until nothing on the page is a placeholder and no motion is under way."""
+        """Until nothing on the page is a placeholder and no motion is under way, for some
+        frames: what appears lies there for two of them before its motion begins."""
         self.page.wait_for_function(
-            "() => document.querySelector('main') && !document.querySelector('.skeleton')"
-            " && document.getAnimations().every((one) => one.playState !== 'running')")
+            """(look) => {
+                const still = document.querySelector('main') && !document.querySelector('.skeleton')
+                    && document.getAnimations().every((one) => one.playState !== 'running');
+                if (!still || window.settling?.look !== look)
+                    window.settling = { look, frames: 0 };
+                return ++window.settling.frames > 4;
+            }""", arg=next(_looks))
 
     def violations(self):
         """What axe finds on the page as it is."""
@@ -111,8 +120,8 @@ class Watched:
         return self.page.evaluate("() => { gc(); return performance.memory.usedJSHeapSize }") / 2**20
 
     def check(self):
-        assert self.complaints == []
-        assert self.strangers == []
+        assert self.complaints == [], self.complaints
+        assert self.strangers == [], self.strangers
 
     def close(self):
         self.context.close()
