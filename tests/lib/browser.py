@@ -92,8 +92,8 @@ class Watched:
         self.page.locator("nav#nav").wait_for(state="attached")
 
     def settle(self):
-        """Until nothing on the page is a placeholder and no motion is under way, for some
-        frames: what appears lies there for two of them before its motion begins."""
+        """Until no skeleton is on the page and no motion is under way, for some frames: what
+        appears lies there for two of them before its motion begins."""
         self.page.wait_for_function(
             """(look) => {
                 const still = document.querySelector('main') && !document.querySelector('.skeleton')

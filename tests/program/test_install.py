@@ -161,14 +161,14 @@ def test_a_unit_is_hardened(units, name):
 
 
 def test_the_services_have_the_same_walls(units):
-    """One that is lower would be the way in. Those that do background work may say besides
+    """One that is lower would be the way in. The two that do background work may say besides
     that it can be kept waiting."""
     walls = [{key: value for key, value in Unit(units / f"{name}.service").values.items()
               if re.match(r"Protect|Private|Restrict|NoNew|Cap|System|Memory|Lock|User|Group|"
                           r"UMask|State|ReadWrite", key[1])} for name in SERVICES]
-    for wall in walls:
-        calls = wall["Service", "SystemCallFilter"]
-        wall["Service", "SystemCallFilter"] = [call for call in calls if call != "sched_setattr"]
+    for name, wall in zip(SERVICES, walls):
+        if name in ("gpt-load", "gpt-load-jobs"):
+            wall["Service", "SystemCallFilter"].remove("sched_setattr")
     assert walls[0] == walls[1] == walls[2] and len(walls[0]) > 20
 
 
